@@ -32,12 +32,12 @@ run: $(VENV)/.installed  ## run the main job on the embedded market (ARGS="..." 
 	@$(PY) run_backtest.py $(ARGS)
 
 test: $(VENV)/.installed-dev  ## run lint, type check and the whole test suite
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy
+	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## ruff and mypy only
-	@$(VENV)/bin/ruff check .
+lint: $(VENV)/.installed-dev  ## formatting, ruff and mypy only
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
 
 bench: $(VENV)/.installed-dev  ## measure speed and memory (see benchmarks/README.md)

@@ -90,7 +90,9 @@ class FeaturePanel:
         first = parts[0]
         for part in parts[1:]:
             if part.tickers != first.tickers or not part.sessions.equals(first.sessions):
-                raise InputError("feature blocks: expected the same sessions and tickers in each, received different ones")
+                raise InputError(
+                    "feature blocks: expected the same sessions and tickers in each, received different ones"
+                )
         names = tuple(name for part in parts for name in part.names)
         return FeaturePanel(first.sessions, first.tickers, names, np.concatenate([p.values for p in parts], axis=2))
 

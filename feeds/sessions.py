@@ -26,6 +26,11 @@ def _calendar() -> exchange_calendars.ExchangeCalendar:
     return exchange_calendars.get_calendar(EXCHANGE, start=f"{_FIRST_YEAR}-01-01", end=end)
 
 
+def known_sessions() -> pd.DatetimeIndex:
+    """Return every session that the calendar knows, past and near future, as naive midnights."""
+    return _calendar().sessions.rename("session").as_unit("ns")
+
+
 def trading_sessions(first: str | pd.Timestamp, last: str | pd.Timestamp) -> pd.DatetimeIndex:
     """Return the exchange's sessions from `first` to `last`, both included, as naive midnights.
 
@@ -77,5 +82,9 @@ def session_rows(accepted_at: pd.DatetimeIndex, sessions: pd.DatetimeIndex) -> n
     -----
     **Known at** the close of the returned session.
     """
-    closes = session_closes(sessions)
-    return np.searchsorted(closes.asi8, accepted_at.as_unit("ns").asi8, side="right").astype(np.int64)
+    closes = _nanoseconds(session_closes(sessions))
+    return np.searchsorted(closes, _nanoseconds(accepted_at), side="right").astype(np.int64)
+
+
+def _nanoseconds(instants: pd.DatetimeIndex) -> np.ndarray:
+    return instants.as_unit("ns").to_numpy(dtype="datetime64[ns]").astype(np.int64)

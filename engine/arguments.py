@@ -1,0 +1,153 @@
+"""The command line's words: which commands and flags there are, and what they become.
+
+Parsed before anything heavy is imported, so that `--help` and a wrong flag are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from feeds.errors import InputError, did_you_mean
+
+COMMANDS = {
+    "run": "settings, model, backtest, run folder (the default command)",
+    "train": "walk-forward predictions only",
+    "filings": "parse saved Form 4 filings into a Parquet table and say what was not understood",
+    "check-data": "what is wrong with a price source",
+    "list": "list strategies, indicators, sources or models",
+}
+LISTS = ("strategies", "indicators", "sources", "models")
+DESCRIPTION = """Does a recurrent network on prices, together with what company insiders file with the SEC,
+make money as a swing strategy? Without arguments: the whole way on an embedded, invented market."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises InputError where argparse would print its usage and leave."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (\S+)", message)
+        hint = did_you_mean(unknown[1].split("=")[0], self._option_string_actions) if unknown else ""
+        raise InputError(f"{message}{hint or f'; see `{self.prog} --help`'}")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Turn the command line into a namespace with `command` and the values given.
+
+    Flags that were not given are absent from the namespace, so that a file's values stand.
+
+    Raises
+    ------
+    InputError
+        For an unknown command, an unknown flag or a missing value.
+    """
+    words = list(arguments)
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words.insert(0, "run")
+    if words[0] in ("-h", "--help"):
+        _overview().parse_args(words)
+    if words[0] not in COMMANDS:
+        raise InputError(
+            f"unknown command {words[0]!r}: expected one of {', '.join(COMMANDS)}.{did_you_mean(words[0], COMMANDS)}"
+        )
+    namespace = _parsers()[words[0]].parse_args(words[1:])
+    namespace.command = words[0]
+    return namespace
+
+
+def _overview() -> _Parser:
+    lines = "\n".join(f"  {name:<11} {text}" for name, text in COMMANDS.items())
+    return _Parser(
+        prog="run_backtest.py",
+        usage="run_backtest.py [COMMAND] [OPTIONS]",
+        description=f"{DESCRIPTION}\n\ncommands (run_backtest.py COMMAND --help lists the options):\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _parsers() -> dict[str, _Parser]:
+    parsers = {
+        name: _Parser(
+            prog=f"run_backtest.py {name}", description=text, allow_abbrev=False, argument_default=argparse.SUPPRESS
+        )
+        for name, text in COMMANDS.items()
+    }
+    for name in ("run", "train"):
+        _add_data(parsers[name])
+        _add_model(parsers[name])
+        _add_output(parsers[name], "DIR", "folder of the results (default runs/<time>-<name>)")
+    _add_trading(parsers["run"])
+    _add_data(parsers["check-data"])
+    _add_output(parsers["check-data"], "DIR", "folder for findings.csv")
+    parsers["check-data"].add_argument(
+        "--fail-on", choices=("error", "warning"), help="exit with 1 where a finding is at least this grave"
+    )
+    parsers["filings"].add_argument("path", metavar="PATH", help="tree of sec-edgar-downloader, or one filing")
+    _add_output(parsers["filings"], "FILE.parquet", "table to write")
+    parsers["filings"].add_argument("--report", metavar="FILE", help="write the summary as JSON")
+    parsers["filings"].add_argument("--jobs", metavar="N", help="processes (default: all cores)")
+    parsers["list"].add_argument("what", choices=LISTS)
+    return parsers
+
+
+def _add_data(parser: _Parser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument("--config", metavar="FILE.toml", help="read settings from a file; flags override it")
+    group.add_argument("--prices", metavar="SOURCE", help="synthetic (default) | csv:DIR | parquet:FILE")
+    group.add_argument(
+        "--filings",
+        metavar="SOURCE",
+        help="synthetic | DIR | FILE.parquet | none (default: synthetic with synthetic prices, else none)",
+    )
+    group.add_argument("--tickers", metavar="A,B|FILE", help="only these stocks")
+    group.add_argument("--from", dest="first", metavar="DATE", help="first session on which an order may be decided")
+    group.add_argument("--to", dest="last", metavar="DATE", help="cut all data after this session")
+    group.add_argument("--seed", metavar="N", help="seed of market and model (default 0)")
+    group.add_argument("--cache", metavar="DIR|none", help="what is worth keeping (default ~/.cache/insider-swing)")
+
+
+def _add_model(parser: _Parser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME", help="preset (see `list models`)")
+    group.add_argument("--seeds", metavar="K", help="networks averaged per fold")
+    group.add_argument("--jobs", metavar="N", help="training processes (default: all cores)")
+
+
+def _add_trading(parser: _Parser) -> None:
+    group = parser.add_argument_group("trading")
+    group.add_argument("--predictions", metavar="FILE", help="trade saved predictions; nothing is trained")
+    group.add_argument("--strategy", metavar="NAME", help="name (see `list strategies`) or path/to/file.py:Class")
+    group.add_argument("--param", action="append", metavar="NAME=VALUE", help="parameter of the strategy (repeatable)")
+    group.add_argument("--cash", metavar="USD", help="starting cash (default 1000000)")
+    group.add_argument("--commission-bps", metavar="BPS", help="per side (default 1)")
+    group.add_argument("--slippage-bps", metavar="BPS", help="per side (default 4)")
+    group.add_argument("--risk-free", metavar="RATE", help="annual rate as a fraction (default 0)")
+    group.add_argument("--benchmark", metavar="TICKER|csv:FILE", help="default: all stocks, equal weight, monthly")
+    group.add_argument("--sectors", metavar="FILE", help="CSV with ticker and sector, for the sector limit")
+
+
+def _add_output(parser: _Parser, metavar: str, text: str) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar=metavar, help=text)
+    group.add_argument("--force", action="store_true", help="replace what --out holds")
+    group.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def split_param(text: str) -> tuple[str, str]:
+    """Split ``name=value``; raises InputError where there is no name or no ``=``."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise InputError(f"`--param`: expected name=value, received {text!r}")
+    return name.strip(), value.strip()
+
+
+def setting_flags(namespace: argparse.Namespace) -> dict[str, Any]:
+    """Return the flags that are settings, under the settings' names."""
+    other = {"command", "config", "out", "force", "quiet", "param", "fail_on"}
+    flags = {name: value for name, value in vars(namespace).items() if name not in other}
+    if "param" in vars(namespace):
+        flags["params"] = dict(split_param(text) for text in namespace.param)
+    return flags

@@ -1,0 +1,123 @@
+"""What each command of the command line does, and which exit code it ends with.
+
+0 done; 1 finished but incomplete, or the environment failed; 2 the user's mistake; 130 interrupted.
+Each of the last three is one line on stderr; anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from engine import arguments
+from engine.settings import Settings, read_config, resolve
+from feeds.errors import EnvironmentFailure, InputError
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        namespace = arguments.parse(words)
+        return _COMMANDS[namespace.command](namespace)
+    except InputError as error:
+        return _fail(error, 2)
+    except EnvironmentFailure as error:
+        return _fail(error, 1)
+    except BrokenPipeError:
+        # The reader of our output left; nothing is wrong with the work itself.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted: nothing half-written was left behind\n")
+        return 130
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(error: Exception, code: int) -> int:
+    text = " ".join(str(error).split())
+    sys.stderr.write(f"error: {text}\n")
+    return code
+
+
+def settings_of(namespace: argparse.Namespace) -> Settings:
+    """Merge the flags with the file that `--config` names."""
+    config = read_config(Path(namespace.config)) if "config" in namespace else None
+    return resolve(arguments.setting_flags(namespace), config)
+
+
+def _out(namespace: argparse.Namespace, name: str) -> Path:
+    from engine.run_folder import default_folder
+
+    return Path(namespace.out).expanduser() if "out" in namespace else default_folder(name, datetime.now())
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    settings = settings_of(namespace)
+    out = _out(namespace, settings.strategy)
+    from engine.pipeline import run
+
+    outcome = run(settings, out, force="force" in namespace, quiet="quiet" in namespace)
+    print(outcome.table)
+    print(f"\nreport: {(out / 'report.html').absolute()}")
+    return 0
+
+
+def _train(namespace: argparse.Namespace) -> int:
+    settings = settings_of(namespace)
+    out = _out(namespace, settings.model)
+    from engine.pipeline import train
+
+    outcome = train(settings, out, force="force" in namespace, quiet="quiet" in namespace)
+    print(outcome.table)
+    print(f"\npredictions: {(out / 'predictions.parquet').absolute()}")
+    return 0
+
+
+def _filings(namespace: argparse.Namespace) -> int:
+    source = Path(namespace.path).expanduser()
+    if "out" not in namespace:
+        raise InputError("`--out`: expected the Parquet file to write, received none; add `--out FILE.parquet`")
+    out = Path(namespace.out).expanduser()
+    from engine.filings import parse_to_parquet
+    from engine.progress import progress_bars
+    from engine.run_folder import check_free_file, write_text
+
+    check_free_file(out, force="force" in namespace)
+    jobs = resolve({"jobs": namespace.jobs}).jobs if "jobs" in namespace else os.cpu_count() or 1
+    summary = parse_to_parquet(source, out, jobs=jobs, progress=progress_bars(quiet="quiet" in namespace))
+    if "report" in namespace:
+        write_text(Path(namespace.report).expanduser(), json.dumps(summary.as_dict(), indent=2) + "\n")
+    print(summary.table)
+    if summary.refused:
+        raise EnvironmentFailure(
+            f"{len(summary.refused)} of {summary.files} files were not understood and are not in {out}: "
+            f"first {summary.refused[0].file} ({summary.refused[0].reason}); see the list above"
+        )
+    return 0
+
+
+def _check_data(namespace: argparse.Namespace) -> int:
+    settings = settings_of(namespace)
+    raise NotImplementedError(settings)
+
+
+def _list(namespace: argparse.Namespace) -> int:
+    from engine.catalogue import entries
+
+    width = max(len(name) for name, _ in entries(namespace.what))
+    for name, text in entries(namespace.what):
+        print(f"{name:<{width}}  {text}")
+    return 0
+
+
+_COMMANDS = {"run": _run, "train": _train, "filings": _filings, "check-data": _check_data, "list": _list}

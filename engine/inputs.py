@@ -1,0 +1,168 @@
+"""From settings to data: the panel, the filings, sectors, and the settings of the embedded market."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+from feeds.prices import load_prices
+from feeds.progress import Progress
+from feeds.synthetic import MarketSettings, describe, make_market
+from feeds.synthetic import sectors as synthetic_sectors
+from feeds.synthetic_filings import write_filings
+from feeds.transactions import TransactionTable, read_filings
+
+from engine.provenance import ROOT, path_digest
+from engine.settings import Settings
+from feeds.errors import EnvironmentFailure, InputError, unknown_name
+from feeds.panel import PricePanel
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run starts from.
+
+    Attributes
+    ----------
+    panel : PricePanel
+    filings : TransactionTable or None
+        None with ``--filings none``.
+    sectors : mapping of ticker to sector; empty when unknown
+    notes : list of str
+        What a reader must know before any number: that a market is invented, or that survivors are traded.
+    """
+
+    panel: PricePanel
+    filings: TransactionTable | None
+    sectors: Mapping[str, str]
+    notes: list[str]
+
+
+def market_settings(settings: Settings) -> MarketSettings:
+    """Return the embedded market's settings; raises InputError for a name that it lacks."""
+    names = {f.name: f for f in fields(MarketSettings)}
+    for name, value in settings.market.items():
+        if name not in names:
+            raise unknown_name("setting of `market`:", name, names)
+        default = names[name].default
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise InputError(f"`market.{name}`: expected a value like {default!r}, received {value!r}")
+    return MarketSettings(**{"seed": settings.seed, **settings.market})
+
+
+def load_panel(settings: Settings, progress: Progress) -> PricePanel:
+    """Load the price source and cut it at `--to`; the tickers are the wanted ones."""
+    last = pd.Timestamp(settings.last) if settings.last else None
+    if settings.prices == "synthetic":
+        panel = make_market(market_settings(settings))
+        panel = panel.select(settings.tickers) if settings.tickers else panel
+        panel = panel.until(last) if last is not None else panel
+    else:
+        panel = load_prices(settings.prices, tickers=settings.tickers or None, last=last, progress=progress)
+    _check_dates(settings, panel)
+    return panel
+
+
+def _check_dates(settings: Settings, panel: PricePanel) -> None:
+    if not len(panel.sessions) or not panel.traded.any():
+        raise InputError(f"`--to`: expected a date on or after the first bar, received {settings.last}: no bar is left")
+    first, last = panel.sessions[0].date(), panel.sessions[-1].date()
+    if settings.first and settings.first > last:
+        raise InputError(f"`--from`: expected a date inside the data ({first} to {last}), received {settings.first}")
+
+
+def load_filings(settings: Settings, progress: Progress) -> TransactionTable | None:
+    """Read the filings' source; the embedded market's are first written as real-format documents."""
+    if settings.filings == "none":
+        return None
+    path = _synthetic_tree(settings) if settings.filings == "synthetic" else Path(settings.filings)
+    try:
+        return _parsed(path, settings, progress)
+    finally:
+        if settings.filings == "synthetic" and settings.cache is None:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _synthetic_tree(settings: Settings) -> Path:
+    """Return the folder of the embedded market's documents, written once per market when there is a cache."""
+    market = market_settings(settings)
+    if settings.cache is None:
+        tree = Path(tempfile.mkdtemp(prefix="insider-swing-")) / "filings"
+    else:
+        key = hashlib.sha256(f"{market!r}{_code_digest('feeds')}".encode()).hexdigest()[:16]
+        tree = Path(settings.cache) / "synthetic" / key / "filings"
+    if not tree.is_dir():
+        _make_folder(tree.parent)
+        write_filings(market, tree)
+    return tree
+
+
+def _parsed(path: Path, settings: Settings, progress: Progress) -> TransactionTable:
+    if settings.cache is None or path.is_file():
+        return read_filings(path, progress=progress, jobs=settings.jobs)
+    from feeds.transactions import read_parquet, write_parquet
+
+    key = f"{path_digest(path)['sha256'][:16]}-{_code_digest('feeds')}"
+    stored = Path(settings.cache) / "filings" / f"{key}.parquet"
+    if not stored.is_file():
+        table = read_filings(path, progress=progress, jobs=settings.jobs)
+        _make_folder(stored.parent)
+        write_parquet(table, stored)
+    return read_parquet(stored)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"cannot make {folder}: {error.strerror}; choose another `--cache`, or `none`"
+        ) from error
+
+
+def _code_digest(folder: str) -> str:
+    sha = hashlib.sha256()
+    for path in sorted((ROOT / folder).glob("*.py")):
+        sha.update(path.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def load_sectors(settings: Settings) -> dict[str, str]:
+    """Read ticker → sector; the embedded market brings its own."""
+    if settings.sectors is None:
+        return synthetic_sectors(market_settings(settings)) if settings.prices == "synthetic" else {}
+    try:
+        frame = pd.read_csv(settings.sectors, dtype=str)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"`--sectors`: expected a CSV file, received {settings.sectors}: {error}") from None
+    frame.columns = [str(name).strip().lower() for name in frame.columns]
+    for name in ("ticker", "sector"):
+        if name not in frame.columns:
+            raise InputError(
+                f"`--sectors`: expected the columns ticker and sector in {settings.sectors}, found no `{name}`"
+            )
+    known = frame.dropna(subset=["ticker", "sector"])
+    return dict(zip(known["ticker"], known["sector"], strict=True))
+
+
+def load_inputs(settings: Settings, progress: Progress) -> Inputs:
+    """Load everything that a run starts from."""
+    panel = load_panel(settings, progress)
+    filings = load_filings(settings, progress)
+    return Inputs(panel, filings, load_sectors(settings), notes_of(settings))
+
+
+def notes_of(settings: Settings) -> list[str]:
+    """Return the sentences that a report shows before any number."""
+    if settings.prices == "synthetic":
+        return describe(market_settings(settings))
+    return [
+        "Universe: the stocks in the price source, without point-in-time membership. If they are survivors, "
+        "as in most files taken later, every return here is too high."
+    ]

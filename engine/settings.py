@@ -1,0 +1,331 @@
+"""What a run is made of: every choice with its default, from flags, from a TOML file, or both.
+
+Flags override the file and the file overrides the defaults. Nothing here reads data or imports more
+than the standard library, so a wrong flag is answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from feeds.errors import InputError, did_you_mean, unknown_name
+
+PRICE_SOURCES = ("synthetic", "csv", "parquet")
+PRICE_FORMS = "synthetic, csv:DIR or parquet:FILE"
+# How each setting is written in a file and, with dashes, on the command line.
+_NAMES = {"first": "from", "last": "to"}
+# Where files are kept and how fast they come does not change the result, so config.toml leaves it out.
+_NOT_PART_OF_THE_RESULT = ("jobs", "cache")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run, completely described.
+
+    Attributes
+    ----------
+    prices, filings : str
+        Sources, as the command line takes them.
+    tickers : tuple of str
+        Empty for all that the price source holds.
+    first, last : date or None
+        First session on which an order may be decided; last session of all data.
+    benchmark : str or None
+        A ticker, ``csv:FILE``, or None for the monthly equal-weight portfolio.
+    model : str
+        A preset of `models.spec`; `model_options` replaces single values of it.
+    seeds : int or None
+        Networks averaged per fold; None takes the preset's number.
+    predictions : str or None
+        Saved predictions to trade instead of training.
+    strategy : str
+        A name, or ``path/to/file.py:Class``; `params` are its parameters.
+    cash : float
+        Starting cash, USD.
+    commission_bps, slippage_bps : float
+        Cost per side, basis points of the traded value.
+    risk_free : float
+        Annual rate as a fraction, for the Sharpe ratio.
+    sectors : str or None
+        CSV file with the columns ``ticker`` and ``sector``.
+    seed : int
+        Seeds the market and the model.
+    jobs : int
+        Training processes.
+    cache : str or None
+        Folder for what is worth keeping between runs; None keeps nothing.
+    market : mapping
+        Values of `feeds.synthetic.MarketSettings` that replace its defaults.
+    """
+
+    prices: str = "synthetic"
+    filings: str = "synthetic"
+    tickers: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    benchmark: str | None = None
+    model: str = "tiny"
+    seeds: int | None = None
+    predictions: str | None = None
+    strategy: str = "lstm_insider"
+    cash: float = 1_000_000.0
+    commission_bps: float = 1.0
+    slippage_bps: float = 4.0
+    risk_free: float = 0.0
+    sectors: str | None = None
+    seed: int = 0
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    cache: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    market: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def round_trip_cost_frac(self) -> float:
+        """Cost of buying and selling once, as a fraction of the value traded."""
+        return 2.0 * (self.commission_bps + self.slippage_bps) / 10_000.0
+
+    def as_toml(self) -> str:
+        """Return the TOML text that repeats this run."""
+        return tomli_w.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings that decide the result, under the names of the command line."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_PART_OF_THE_RESULT}
+        values["tickers"] = list(self.tickers)
+        named = {_NAMES.get(name, name): value for name, value in values.items() if value is not None}
+        # TOML wants plain values before tables.
+        return dict(sorted(named.items(), key=lambda item: isinstance(item[1], Mapping)))
+
+
+def default_cache() -> Path:
+    """Return ``$XDG_CACHE_HOME/insider-swing``, by default under ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "insider-swing"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings; its keys are the flags' names with underscores.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or holds a key that no setting has.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"`--config`: expected a TOML file that can be read, received {path} ({error.strerror})"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"`--config`: expected TOML, received {path}: {error}") from None
+    known = {_NAMES.get(f.name, f.name): f.name for f in fields(Settings)}
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"setting in {path}:", name, known)
+    return {known[name]: value for name, value in values.items()}
+
+
+def resolve(flags: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> Settings:
+    """Merge defaults, a file's values and the flags' values into checked settings.
+
+    Parameters
+    ----------
+    flags, config : mapping
+        Values by attribute name of `Settings`; what is absent takes the default.
+
+    Raises
+    ------
+    InputError
+        For a value of the wrong kind, an impossible one, or sources that do not belong together.
+    """
+    config = config or {}
+    merged = {**config, **flags}
+    for table in ("params", "model_options", "market"):
+        merged[table] = {**_table(table, config.get(table, {})), **_table(table, flags.get(table, {}))}
+    checked = {name: _CHECKS[name](_label(name), value) for name, value in merged.items()}
+    settings = Settings(**{**_dependent_defaults(checked), **checked})
+    _check_together(settings)
+    return _absolute_paths(settings)
+
+
+def _dependent_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    synthetic = given.get("prices", "synthetic") == "synthetic"
+    return {
+        "filings": "synthetic" if synthetic else "none",
+        "model": "tiny" if synthetic else "default",
+        "cache": str(default_cache()),
+    }
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.first and settings.last and settings.first > settings.last:
+        raise InputError(f"`--from`: expected a date up to `--to` {settings.last}, received {settings.first}")
+    invented = settings.prices == "synthetic"
+    if (settings.filings == "synthetic") != invented and settings.filings != "none":
+        raise InputError(
+            f"`--filings {settings.filings}` with `--prices {settings.prices}`: expected both synthetic or neither, "
+            "because invented filings say nothing about real stocks; name a source of filings or use `--filings none`"
+        )
+    if settings.market and not invented:
+        raise InputError("`market`: expected only with `--prices synthetic`, received it with " + settings.prices)
+    if settings.strategy == "lstm_insider" and settings.filings == "none":
+        raise InputError(
+            "strategy `lstm_insider`: expected a source of filings, received `--filings none`; "
+            "name one with `--filings`, or use `--strategy lstm_only`"
+        )
+
+
+def _absolute_paths(settings: Settings) -> Settings:
+    """Make paths independent of the folder from which config.toml is used again."""
+    changes: dict[str, Any] = {}
+    kind, _, location = settings.prices.partition(":")
+    if location:
+        changes["prices"] = f"{kind}:{_absolute(location)}"
+    if settings.filings not in ("synthetic", "none"):
+        changes["filings"] = _absolute(settings.filings)
+    if settings.benchmark and settings.benchmark.startswith("csv:"):
+        changes["benchmark"] = "csv:" + _absolute(settings.benchmark[4:])
+    path, separator, name = settings.strategy.rpartition(":")
+    if separator:
+        changes["strategy"] = f"{_absolute(path)}:{name}"
+    for key in ("predictions", "sectors"):
+        if getattr(settings, key):
+            changes[key] = _absolute(getattr(settings, key))
+    return replace(settings, **changes)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _label(name: str) -> str:
+    return "--" + _NAMES.get(name, name).replace("_", "-")
+
+
+def _text(label: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"`{label}`: expected a text, received {value!r}")
+    return value
+
+
+def _prices(label: str, value: Any) -> str:
+    kind, separator, location = _text(label, value).partition(":")
+    if kind not in PRICE_SOURCES:
+        hint = did_you_mean(kind, PRICE_SOURCES)
+        raise InputError(f"`{label}`: expected {PRICE_FORMS}, received {value!r}.{hint}")
+    if (kind == "synthetic") == bool(separator and location):
+        raise InputError(f"`{label}`: expected {PRICE_FORMS}, received {value!r}")
+    return str(value)
+
+
+def _existing_filings(label: str, value: Any) -> str:
+    if _text(label, value) not in ("synthetic", "none") and not Path(value).expanduser().exists():
+        raise InputError(f"`{label}`: expected synthetic, none, or an existing DIR or FILE.parquet, received {value!r}")
+    return str(value)
+
+
+def _existing_file(label: str, value: Any) -> str:
+    if not Path(_text(label, value)).expanduser().is_file():
+        raise InputError(f"`{label}`: expected an existing file, received {value!r}")
+    return str(value)
+
+
+def _benchmark(label: str, value: Any) -> str:
+    if _text(label, value).startswith("csv:"):
+        _existing_file(label, value[4:])
+    return str(value)
+
+
+def _cache(label: str, value: Any) -> str | None:
+    return None if _text(label, value) == "none" else _absolute(value)
+
+
+def _date(label: str, value: Any) -> date:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InputError(f"`{label}`: expected a date as YYYY-MM-DD, received {value!r}") from None
+
+
+def _tickers(label: str, value: Any) -> tuple[str, ...]:
+    """Accept a list, "A,B,C", or the path of a file with one ticker a line (# starts a comment)."""
+    names = _split_tickers(value) if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"`{label}`: expected A,B,C or a file with one ticker a line, received {value!r}")
+    if not names and value:
+        raise InputError(f"`{label}`: expected at least one ticker, received none in {value!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _split_tickers(value: str) -> list[str]:
+    path = Path(value).expanduser()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [value]
+    return [name for line in lines for name in line.split("#")[0].replace(",", " ").split()]
+
+
+def _number(minimum: float, maximum: float = float("inf"), *, above: bool = False) -> Callable[[str, Any], float]:
+    def check(label: str, value: Any) -> float:
+        try:
+            number = float("nan") if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not (number > minimum if above else number >= minimum) or not number <= maximum or number == float("inf"):
+            bound = f"above {minimum:g}" if above else f"from {minimum:g}"
+            limit = "" if maximum == float("inf") else f" to {maximum:g}"
+            raise InputError(f"`{label}`: expected a number {bound}{limit}, received {value!r}")
+        return number
+
+    return check
+
+
+def _whole(minimum: int) -> Callable[[str, Any], int]:
+    def check(label: str, value: Any) -> int:
+        try:
+            number = -1 if isinstance(value, bool | float) else int(value)
+        except (TypeError, ValueError):
+            number = minimum - 1
+        if number < minimum:
+            raise InputError(f"`{label}`: expected a whole number from {minimum}, received {value!r}")
+        return number
+
+    return check
+
+
+def _table(label: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"`{label}`: expected a table of name = value, received {value!r}")
+    return dict(value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "prices": _prices,
+    "filings": _existing_filings,
+    "tickers": _tickers,
+    "first": _date,
+    "last": _date,
+    "benchmark": _benchmark,
+    "model": _text,
+    "seeds": _whole(1),
+    "predictions": _existing_file,
+    "strategy": _text,
+    "cash": _number(0, above=True),
+    "commission_bps": _number(0, 10_000),
+    "slippage_bps": _number(0, 10_000),
+    "risk_free": _number(-1, 1),
+    "sectors": _existing_file,
+    "seed": _whole(0),
+    "jobs": _whole(1),
+    "cache": _cache,
+    "params": _table,
+    "model_options": _table,
+    "market": _table,
+}
