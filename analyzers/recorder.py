@@ -1,0 +1,207 @@
+"""What happened in a run: equity of every session, every order with its fate, every trade.
+
+Add it to any Cerebro, with any strategy::
+
+    cerebro.addanalyzer(Recorder, _name="recorder")
+    recorder = cerebro.run()[0].analyzers.recorder
+    recorder.trades.to_csv("trades.csv", index=False)
+
+Orders may say why they were sent (``self.buy(..., reason="score", score=0.012)``); a feed may
+have the line `adjust` (total-return factor). Both are optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from numbers import Real
+
+import backtrader as bt
+import pandas as pd
+
+from analyzers.ledger import Fill, Mark, TradeLedger
+
+EQUITY_COLUMNS = ("value", "cash", "exposure", "drawdown")
+ORDER_COLUMNS = (
+    "ref",
+    "ticker",
+    "side",
+    "order_type",
+    "size",
+    "created_session",
+    "created_price",
+    "executed_session",
+    "executed_price",
+    "executed_price_source",
+    "commission",
+    "value",
+    "status",
+    "reason",
+)
+PENDING_AT_END = "Pending at end"
+
+
+class Recorder(bt.Analyzer):
+    """Record equity, orders and trades of one strategy.
+
+    Attributes
+    ----------
+    equity : DataFrame, index `session`
+        One row per session on which the strategy was called, the sessions included on which
+        backtrader still waits for the youngest feed (`prenext`). `value` and `cash` in USD at the
+        close; `exposure` is the sum of absolute position values over `value`; `drawdown` is
+        value over its highest so far, less 1 (never above 0).
+    orders : DataFrame
+        One row per order in the order of creation; `ref` counts from 1 in each run. `size` is
+        what was asked, never negative. `created_price` is the stop or limit price, or the close
+        at the decision for market orders. `executed_price` is the average of the fills,
+        `executed_price_source` the same as the source quotes it (price / adjust of the fill's
+        bar), `value` the USD that changed hands; all three and `executed_session` are empty
+        where nothing was filled. `status` is Completed, Canceled, Margin, Rejected, Expired or
+        "Pending at end".
+    trades : DataFrame
+        Flat-to-flat trades, see `analyzers.ledger.TradeLedger.table`.
+
+    Notes
+    -----
+    Filled when the run ends. Positions are those of this strategy's own orders.
+    """
+
+    def __init__(self) -> None:  # without it backtrader would swallow misspelt parameters
+        super().__init__()
+        self.equity = pd.DataFrame(columns=list(EQUITY_COLUMNS))
+        self.orders = pd.DataFrame(columns=list(ORDER_COLUMNS))
+        self.trades = pd.DataFrame()
+
+    def start(self) -> None:
+        self._tickers = {feed: feed._name or f"data{i}" for i, feed in enumerate(self.strategy.datas)}
+        self._rows: dict[pd.Timestamp, tuple[float, float, float]] = {}
+        self._orders: dict[int, bt.Order] = {}
+        self._created: dict[int, pd.Timestamp] = {}
+        self._fills: dict[int, list[Fill]] = {}
+        self._held: dict[str, bt.feed.DataBase] = {}
+        self._marks: dict[str, Mark] = {}
+        self._ledger = TradeLedger()
+
+    def notify_order(self, order: bt.Order) -> None:
+        if order.ref not in self._orders:
+            self._created[order.ref] = self._creation_session(order)
+            self._fills[order.ref] = []
+        self._orders[order.ref] = order
+        for fill in self._new_fills(order):
+            self._fills[order.ref].append(fill)
+            self._ledger.add(fill)
+            self._held[fill.ticker] = order.data
+
+    def next(self) -> None:
+        broker = self.strategy.broker
+        value = broker.getvalue()
+        invested = sum(abs(size) * mark.close for size, mark in self._mark_positions())
+        session = pd.Timestamp(self.strategy.datetime.date(0))
+        # The last call of a day counts, so intraday feeds give one row per session too.
+        self._rows[session] = (value, broker.getcash(), invested / value if value else float("nan"))
+
+    def stop(self) -> None:
+        # backtrader does not deliver what the last session's orders have to say.
+        for order in getattr(self.strategy.broker, "notifs", ()):
+            if order is not None and order.p.owner is self.strategy:
+                self.notify_order(order)
+        self.equity = self._equity_table()
+        self.orders = self._order_table()
+        self.trades = self._ledger.table(self._marks)
+        self.rets.update(equity=self.equity, orders=self.orders, trades=self.trades)
+        # Optimisation sends analyzers between processes: keep no feed and no order alive.
+        for kept in (self._tickers, self._rows, self._orders, self._created, self._fills, self._held, self._marks):
+            kept.clear()
+
+    def _creation_session(self, order: bt.Order) -> pd.Timestamp:
+        """Return the session of the decision: the feed's own bar may be older when the stock was halted."""
+        feed_session = pd.Timestamp(order.data.num2date(order.created.dt).date())
+        last_row = next(reversed(self._rows), feed_session)
+        return max(feed_session, last_row)
+
+    def _new_fills(self, order: bt.Order) -> Iterator[Fill]:
+        seen = len(self._fills[order.ref])
+        for bit in islice(order.executed.exbits, seen, None):
+            back = _bars_back(order.data, bit.dt)
+            yield Fill(
+                ticker=self._tickers[order.data],
+                session=pd.Timestamp(order.data.num2date(bit.dt).date()),
+                bar=len(order.data) - back,
+                size=float(bit.size),
+                price=float(bit.price),
+                adjust=_adjust(order.data, back),
+                commission=float(bit.comm),
+                reason=_reason(order),
+                score=_score(order),
+            )
+
+    def _mark_positions(self) -> Iterator[tuple[float, Mark]]:
+        """Yield size and last bar of what is held; forget what is flat."""
+        for ticker, feed in list(self._held.items()):
+            size = self.strategy.broker.getposition(feed).size
+            if not size:
+                del self._held[ticker]
+                continue
+            self._marks[ticker] = Mark(len(feed), float(feed.close[0]), _adjust(feed, 0))
+            yield size, self._marks[ticker]
+
+    def _equity_table(self) -> pd.DataFrame:
+        index = pd.DatetimeIndex(list(self._rows), name="session").as_unit("ns")
+        table = pd.DataFrame(list(self._rows.values()), index=index, columns=list(EQUITY_COLUMNS[:-1]), dtype="float64")
+        return table.assign(drawdown=table["value"] / table["value"].cummax() - 1.0)
+
+    def _order_table(self) -> pd.DataFrame:
+        rows = [self._order_row(ref, number) for number, ref in enumerate(sorted(self._orders), start=1)]
+        table = pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
+        sessions = dict.fromkeys(("created_session", "executed_session"), "datetime64[ns]")
+        numbers = ("size", "created_price", "executed_price", "executed_price_source", "commission", "value")
+        return table.astype({**sessions, **dict.fromkeys(numbers, "float64"), "ref": "int64"})
+
+    def _order_row(self, ref: int, number: int) -> tuple[object, ...]:
+        order, fills = self._orders[ref], self._fills[ref]
+        shares = sum(abs(fill.size) for fill in fills)
+        value = sum(abs(fill.size) * fill.price for fill in fills)
+        value_source = sum(abs(fill.size) * fill.price / fill.adjust for fill in fills)
+        filled = shares > 0
+        empty = float("nan")
+        return (
+            number,
+            self._tickers[order.data],
+            "buy" if order.isbuy() else "sell",
+            order.getordername(),
+            abs(float(order.created.size)),
+            self._created[ref],
+            float(order.created.price),
+            fills[-1].session if filled else pd.NaT,
+            value / shares if filled else empty,
+            value_source / shares if filled else empty,
+            sum(fill.commission for fill in fills),
+            value if filled else empty,
+            PENDING_AT_END if order.alive() else order.getstatusname(),
+            _reason(order),
+        )
+
+
+def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
+    """Return how many bars before the feed's present one `moment` lies (cheat-on-close fills look back)."""
+    back = 0
+    while back < len(feed) - 1 and feed.datetime[-back] > moment:
+        back += 1
+    return back
+
+
+def _adjust(feed: bt.feed.DataBase, back: int) -> float:
+    """Return the total-return factor `back` bars ago, 1 for feeds that have none."""
+    return float(feed.lines.adjust[-back]) if "adjust" in feed.getlinealiases() else 1.0
+
+
+def _reason(order: bt.Order) -> str:
+    """Return the text that came with the order (backtrader invents an empty dict where there is none)."""
+    reason = order.info.get("reason", "")
+    return reason if isinstance(reason, str) else ""
+
+
+def _score(order: bt.Order) -> float:
+    score = order.info.get("score")
+    return float(score) if isinstance(score, Real) else float("nan")
