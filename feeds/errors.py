@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import takewhile
 
 
 class InputError(ValueError):
@@ -20,8 +21,15 @@ class EnvironmentFailure(RuntimeError):
 
 def did_you_mean(received: str, valid: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest valid name, else an empty string."""
-    nearest = difflib.get_close_matches(received, list(valid), n=1, cutoff=0.6)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    names = difflib.get_close_matches(received, list(valid), n=5, cutoff=0.6)
+    return f" Did you mean {max(names, key=lambda name: _likeness(received, name))!r}?" if names else ""
+
+
+def _likeness(received: str, name: str) -> tuple[float, int]:
+    """Rank by difflib's ratio, then by the common beginning: of two equally near, people mistype the end."""
+    ratio = difflib.SequenceMatcher(None, name, received).ratio()
+    same_beginning = takewhile(lambda pair: pair[0] == pair[1], zip(received, name, strict=False))
+    return ratio, len(list(same_beginning))
 
 
 def unknown_name(what: str, received: str, valid: Iterable[str]) -> InputError:
