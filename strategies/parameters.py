@@ -1,0 +1,98 @@
+"""A strategy's parameters: known, in range, and typed from their defaults.
+
+backtrader drops a parameter that it does not know and takes any value for one that it does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from feeds.errors import InputError, unknown_name
+
+# What the engine sets; a user has other ways to say it.
+ENGINE_PARAMETERS = {
+    "predictor": "--model or --predictions",
+    "from_session": "--from",
+    "round_trip_cost_frac": "--commission-bps and --slippage-bps",
+}
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class Range(NamedTuple):
+    """Smallest and largest value of a parameter, both allowed."""
+
+    least: float
+    most: float = math.inf
+
+
+def user_parameters(strategy: Any) -> dict[str, Any]:
+    """Return the names and defaults that a user may set."""
+    defaults: dict[str, Any] = dict(strategy.params._getitems())
+    return {name: value for name, value in defaults.items() if name not in ENGINE_PARAMETERS}
+
+
+def parse_params(strategy: Any, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Turn ``--param name=text`` into values of the defaults' types.
+
+    Parameters
+    ----------
+    strategy : type
+        A bt.Strategy class.
+    texts : mapping of name to text
+
+    Raises
+    ------
+    InputError
+        For an unknown name (with the nearest), one that another option sets, or a text that is
+        not of the default's type.
+    """
+    valid = user_parameters(strategy)
+    values = {}
+    for name, text in texts.items():
+        if name in ENGINE_PARAMETERS and hasattr(strategy.params, name):
+            raise InputError(
+                f"parameter `{name}`: expected a parameter of the strategy itself, received {text!r}; "
+                f"use {ENGINE_PARAMETERS[name]}"
+            )
+        if name not in valid:
+            raise unknown_name(f"parameter of {strategy.__name__}", name, valid)
+        values[name] = _typed(strategy, name, valid[name], text)
+    return values
+
+
+def check_parameters(strategy: Any, unknown: Iterable[str], ranges: Mapping[str, Range]) -> None:
+    """Raise for unknown names and values out of range.
+
+    Raises
+    ------
+    InputError
+        Naming parameter, class, rule and what was received.
+    """
+    name_of_class = type(strategy).__name__
+    for name in unknown:
+        raise unknown_name(f"parameter of {name_of_class}", name, strategy.params._getkeys())
+    for name, (least, most) in ranges.items():
+        value = getattr(strategy.params, name)
+        if not _is_number(value) or not least <= value <= most:
+            rule = f"from {least:g}" + ("" if math.isinf(most) else f" to {most:g}")
+            raise InputError(f"`{name}` of {name_of_class}: expected a number {rule}, received {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _typed(strategy: Any, name: str, default: Any, text: str) -> Any:
+    try:
+        if isinstance(default, bool):
+            return _WORDS[text.strip().lower()]
+        if isinstance(default, int | float):
+            return type(default)(text)
+    except (ValueError, KeyError):
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+        raise InputError(
+            f"`{name}` of {strategy.__name__}: expected {kind} (default {default}), received {text!r}"
+        ) from None
+    return text
