@@ -14,9 +14,7 @@ Role = Literal["ceo", "cfo", "officer", "director", "ten_percent_owner", "other"
 ROLES: tuple[Role, ...] = ("ceo", "cfo", "officer", "director", "ten_percent_owner", "other")
 
 _CEO = re.compile(r"\bC\.?E\.?O\b\.?|chief\s+exec\w*\.?(?:\s+off\w*\.?)?", re.IGNORECASE)
-_CFO = re.compile(
-    r"\bC\.?F\.?O\b\.?|chief\s+fin\w*\.?(?:\s+off\w*\.?)?|principal\s+financial\s+officer", re.IGNORECASE
-)
+_CFO = re.compile(r"\bC\.?F\.?O\b\.?|chief\s+fin\w*\.?(?:\s+off\w*\.?)?|principal\s+financial\s+officer", re.IGNORECASE)
 # What may follow the title of the whole company's chief. Any other word ("CEO Commercial Banking",
 # "CEO of X", "Pres. & CEO, Streaming") names a part of the company.
 _WHOLE_COMPANY = re.compile(

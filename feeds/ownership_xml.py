@@ -127,7 +127,12 @@ def full_text(element: Element | None) -> str:
 @lru_cache(maxsize=2)
 def _parser(recover: bool) -> etree.XMLParser:
     return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=recover, remove_comments=True,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        recover=recover,
+        remove_comments=True,
         remove_pis=True,
     )
 

@@ -1,0 +1,127 @@
+"""Finding submissions on disk and parsing them, one at a time or in several processes.
+
+Understood: the tree of sec-edgar-downloader,
+``sec-edgar-filings/COMPANY/4/ACCESSION/full-submission.txt`` (COMPANY a ticker or a CIK), at any
+depth below the given folder; loose ``.txt`` submissions and ``.xml`` ownership documents; one file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from feeds.form4 import Filing, Form4Error, parse_submission
+from feeds.progress import Progress
+from feeds.sgml import read_submission
+from feeds.transaction_table import Refusal
+
+SUBMISSION = "full-submission.txt"
+_SUFFIXES = (".txt", ".xml", ".nc")
+_ACCESSION = re.compile(r"\d{10}-\d{2}-\d{6}")
+_FORM_FOLDERS = frozenset({"4", "4-A", "4A"})
+# Below this, starting processes costs more than it saves.
+_FILES_WORTH_PROCESSES = 2_000
+_FILES_PER_TASK = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One accession on disk: its copies (the first that is understood counts) and the folders they lie in."""
+
+    name: str
+    paths: tuple[Path, ...]
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What became of one candidate: a filing or none, and the copies that were refused."""
+
+    filing: Filing | None
+    folders: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+
+
+def find_candidates(root: Path) -> list[Candidate]:
+    """List the accessions below `root`, in the order of their names; copies of one are together."""
+    paths = [root] if root.is_file() else list(_files(root))
+    copies: dict[str, list[Path]] = {}
+    for path in paths:
+        copies.setdefault(_name(path), []).append(path)
+    # A full submission tells when it was accepted, a bare document does not: try it first.
+    ordered = {name: sorted(found, key=lambda path: (path.suffix != ".txt", path)) for name, found in copies.items()}
+    return [Candidate(name, tuple(found), _folders(found)) for name, found in sorted(ordered.items())]
+
+
+def parse_candidates(candidates: list[Candidate], root: Path, *, progress: Progress, jobs: int) -> Iterator[Parsed]:
+    """Parse every candidate; in `jobs` processes where there are enough files to be worth it."""
+    if jobs > 1 and len(candidates) >= _FILES_WORTH_PROCESSES:
+        results: Iterable[Parsed] = _parallel(candidates, root, jobs)
+    else:
+        results = (_parse(candidate, root) for candidate in candidates)
+    yield from progress(results, "reading filings", len(candidates))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # Beside a full submission lies, at most, the same document again.
+        kept = [SUBMISSION] if SUBMISSION in names else sorted(names)
+        for name in kept:
+            if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _name(path: Path) -> str:
+    if path.name == SUBMISSION:
+        # Outside the downloader's tree many a "full-submission.txt" is not the same filing.
+        return path.parent.name if _ACCESSION.fullmatch(path.parent.name) else str(path.parent)
+    found = _ACCESSION.search(path.stem)
+    # BAD_0001814521-23-000006.txt is not a copy of that accession.
+    return path.stem if found is None or found.group() == path.stem else path.name
+
+
+def _folders(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return the company folders: COMPANY of ``COMPANY/4/ACCESSION/full-submission.txt``."""
+    resolved = (path.absolute() for path in paths if path.name == SUBMISSION)
+    found = {path.parts[-4] for path in resolved if len(path.parts) > 4 and path.parts[-3] in _FORM_FOLDERS}
+    return tuple(sorted(found))
+
+
+def _parallel(candidates: list[Candidate], root: Path, jobs: int) -> Iterator[Parsed]:
+    tasks = [candidates[start : start + _FILES_PER_TASK] for start in range(0, len(candidates), _FILES_PER_TASK)]
+    # Spawned, not forked: a fork of a process that runs threads may hang.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            for parsed in pool.map(_parse_many, tasks, [root] * len(tasks)):
+                yield from parsed
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _parse_many(candidates: list[Candidate], root: Path) -> list[Parsed]:
+    return [_parse(candidate, root) for candidate in candidates]
+
+
+def _parse(candidate: Candidate, root: Path) -> Parsed:
+    refused: list[Refusal] = []
+    for path in candidate.paths:
+        try:
+            filing = parse_submission(read_submission(path), candidate.name)
+        except Form4Error as error:
+            refused.append(Refusal(_shown(path, root), str(error)))
+        except OSError as error:
+            refused.append(Refusal(_shown(path, root), f"cannot be read: {error.strerror}"))
+        else:
+            return Parsed(filing, candidate.folders, tuple(refused))
+    return Parsed(None, candidate.folders, tuple(refused))
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.name if path == root else path.relative_to(root).as_posix()

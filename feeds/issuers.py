@@ -1,0 +1,172 @@
+"""Which issuer a ticker belongs to, point in time, and which ticker a filing is about.
+
+Identity is the issuer's CIK in the filing. A company's folder also holds filings in which it is only
+the *owner* (GOOGL's holds GTLB's, through a fund): those are about another issuer and feed no ticker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from feeds.form4 import Filing
+from feeds.transaction_table import ticker_frame
+
+TICKER_FILE = "tickers.csv"
+_FILE_COLUMNS = ("cik", "ticker", "from", "to")
+_SYMBOL = re.compile(r"[A-Z]{1,5}(?:[.-][A-Z]{1,2})?")
+_NO_SYMBOL = frozenset({"NONE", "NA", "N", "A", "AND"})
+
+
+def read_ticker_file(path: Path) -> pd.DataFrame:
+    """Read ``tickers.csv`` (cik, ticker, from, to; empty dates are open) as a ticker frame.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a CIK is no number, a ticker is empty or a date cannot be read.
+    """
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a CSV file with columns {', '.join(_FILE_COLUMNS)}; {error}") from error
+    raw.columns = raw.columns.str.strip().str.lower()
+    if missing := [name for name in _FILE_COLUMNS if name not in raw]:
+        raise InputError(f"{path}: expected columns {', '.join(_FILE_COLUMNS)}, received none named {missing[0]!r}")
+    ciks, symbols = raw["cik"].str.strip(), raw["ticker"].str.strip().str.upper()
+    strange = ~ciks.str.fullmatch(r"\d{1,10}") | (symbols == "")
+    if strange.any():
+        line = int(strange.to_numpy().argmax())
+        raise InputError(
+            f"{path}: line {line + 2}: expected a CIK of digits and a ticker, "
+            f"received cik {ciks[line]!r}, ticker {symbols[line]!r}"
+        )
+    spans = [_dates(raw[name], path, name) for name in ("from", "to")]
+    return ticker_frame(zip(ciks.str.zfill(10), symbols, *spans, strict=True))
+
+
+def tickers_of_folders(filings: Iterable[tuple[Filing, tuple[str, ...]]]) -> pd.DataFrame:
+    """Map company folders to issuers without a ticker file.
+
+    A ticker's folder belongs to the issuer of most of its filings (a tie goes to the one whose own
+    symbol is the folder's name). A folder named by a CIK is that CIK, and files outside any folder
+    are their own issuer; these two take their tickers from the symbol that the issuer states most often.
+    """
+    votes: dict[str, Counter[str]] = {}
+    symbols: dict[str, Counter[str]] = {}
+    alone: set[str] = set()
+    for filing, folders in filings:
+        symbols.setdefault(filing.issuer_cik, Counter())[filing.issuer_symbol or ""] += 1
+        if not folders:
+            alone.add(filing.issuer_cik)
+        for folder in folders:
+            votes.setdefault(folder, Counter())[filing.issuer_cik] += 1
+    named_folders = [folder for folder in votes if not folder.isdigit()]
+    pairs = {(_elect(votes[folder], folder, symbols), folder.upper()) for folder in named_folders}
+    by_cik = alone | {folder.zfill(10) for folder in votes if folder.isdigit()}
+    named = {cik for cik, _ in pairs}
+    pairs |= {(cik, s) for cik in by_cik - named for s in _stated_symbols(symbols.get(cik, Counter()))}
+    return ticker_frame((cik, ticker, None, None) for cik, ticker in sorted(pairs))
+
+
+def assign_tickers(rows: pd.DataFrame, tickers: pd.DataFrame) -> pd.DataFrame:
+    """Fill `ticker`; rows of an issuer that no ticker belongs to stay without and get the flag ``owner_side``.
+
+    Of several tickers of one issuer the row takes one that was valid on the day of acceptance, and
+    among these the one that the filing itself names, else the first by name. Features do not use
+    this choice: they feed every listed class.
+    """
+    held = dict(iter(tickers.groupby("cik", sort=False)))
+    plain = {cik: part["ticker"].iloc[0] for cik, part in held.items() if len(part) == 1}
+    ticker = rows["issuer_cik"].map(plain).astype(object)
+    several = rows["issuer_cik"].isin([cik for cik, part in held.items() if len(part) > 1])
+    day = rows["accepted_at"].dt.tz_localize(None).dt.normalize().fillna(rows["filed_on"]).fillna(rows["period"])
+    for row, cik, symbol in rows.loc[several, ["issuer_cik", "issuer_symbol"]].itertuples():
+        ticker[row] = _choose(held[cik], day[row], symbol)
+    owner_side = ticker.isna()
+    ticker[owner_side] = None
+    flags = [
+        [*row_flags, "owner_side"] if other else row_flags
+        for row_flags, other in zip(rows["flags"], owner_side, strict=True)
+    ]
+    return rows.assign(ticker=ticker, flags=pd.Series(flags, index=rows.index, dtype=object))
+
+
+def issuer_columns(
+    tickers: pd.DataFrame, panel_tickers: tuple[str, ...], sessions: pd.DatetimeIndex, issuers: pd.Index
+) -> np.ndarray:
+    """Return, per session and panel ticker, the position in `issuers` of the company behind the ticker.
+
+    Parameters
+    ----------
+    issuers : Index of CIK, length I
+
+    Returns
+    -------
+    ndarray of int64, shape [T, N]
+        -1 where the source does not cover the ticker. A ticker's first owner holds it since ever, its
+        last for ever, and each until the next one begins: a renamed company's price history carries
+        its newest ticker, so one owner means one owner throughout.
+    """
+    result = np.full((len(sessions), len(panel_tickers)), -1, dtype=np.int64)
+    named = tickers.assign(key=tickers["ticker"].map(_plain))
+    held = dict(iter(named.groupby("key", sort=False)))
+    for column, ticker in enumerate(panel_tickers):
+        part = held.get(_plain(ticker))
+        if part is None:
+            continue
+        starts = part["first"].to_numpy()[1:].astype("datetime64[ns]")
+        order = np.searchsorted(starts, sessions.to_numpy().astype("datetime64[ns]"), side="right")
+        result[:, column] = issuers.get_indexer(pd.Index(part["cik"]))[order]
+    return result
+
+
+def _dates(texts: pd.Series, path: Path, name: str) -> pd.Series:
+    days = pd.to_datetime(texts.str.strip().replace("", None), format="%Y-%m-%d", errors="coerce")
+    strange = days.isna() & (texts.str.strip() != "")
+    if strange.any():
+        received = texts[strange].iloc[0]
+        raise InputError(f"{path}: column {name!r}: expected dates as YYYY-MM-DD or nothing, received {received!r}")
+    return days
+
+
+def _elect(count: Counter[str], folder: str, symbols: dict[str, Counter[str]]) -> str:
+    def strength(cik: str) -> tuple[int, bool, str]:
+        named = any(_plain(folder) in map(_plain, stated_symbols(text)) for text in symbols[cik])
+        return -count[cik], not named, cik
+
+    return min(count, key=strength)
+
+
+def stated_symbols(text: str | None) -> list[str]:
+    """Return the tickers that a filing's free-text symbol names: ``(SIRI)``, ``NYSE:NYCB``, ``AMC/APE``, ..."""
+    upper = re.sub(r"\b(?:NYSE|NASDAQ|AMEX|OTC\w*)\s*:", " ", (text or "").upper())
+    words = [word for word in re.split(r"[^A-Z0-9.-]+", upper) if word]
+    # A lone N or A is a ticker (Agilent); together they are "N/A".
+    if len(words) == 1 and words[0] not in ("NONE", "NA"):
+        return [word for word in words if _SYMBOL.fullmatch(word)]
+    return [word for word in words if _SYMBOL.fullmatch(word) and word not in _NO_SYMBOL]
+
+
+def _stated_symbols(count: Counter[str]) -> list[str]:
+    usable = Counter({text: n for text, n in count.items() if stated_symbols(text)})
+    best = min(usable, key=lambda text: (-usable[text], text), default="")
+    return stated_symbols(best)
+
+
+def _choose(part: pd.DataFrame, day: pd.Timestamp, symbol: str | None) -> str:
+    valid = part[~(part["first"] > day) & ~(part["last"] < day)]
+    names = sorted((part if valid.empty else valid)["ticker"])
+    stated = set(map(_plain, stated_symbols(symbol)))
+    return next((name for name in names if _plain(name) in stated), names[0])
+
+
+def _plain(ticker: str) -> str:
+    """BRK.B, BRK-B and BRK/B are one."""
+    return re.sub(r"[./]", "-", ticker.upper())

@@ -1,0 +1,87 @@
+"""The same trade reported under several accession numbers, collapsed without losing a row.
+
+Members of a chain (a fund, its manager, its partners) each file the one trade. Equal rows may also be
+genuine: several directors who bought equal lots. So rows that agree in issuer, security, day, code,
+direction, shares and price across accessions are one trade only if
+
+- (a) they share an owner, or
+- (b) one of them is held indirectly, or
+- (c) the same filing agent sent both within 15 minutes, at least 10,000 shares, equal holdings after.
+
+Inside one filing nothing is collapsed: equal tranches are real, and the k-th of one filing can only
+be the k-th of another. The later row names the earlier in `duplicate_of` and stays in the table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+_AGENT_WINDOW = pd.Timedelta(minutes=15)
+_AGENT_SHARES = 10_000
+_AGENT_DIGITS = 10
+_KEY = ["issuer_cik", "table", "security", "transacted_on", "code", "acquired_disposed", "shares", "price"]
+
+
+def mark_duplicates(rows: pd.DataFrame, replacements: dict[int, int]) -> pd.DataFrame:
+    """Fill `duplicate_of` with the accession that reported the same trade first.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Sorted by acceptance (unknown last), unique index.
+    replacements : dict
+        From `apply_amendments`: a row that replaced another is a duplicate if the replaced one was.
+
+    Notes
+    -----
+    **Known at** the row's own acceptance: only earlier rows decide.
+    """
+    keyed = rows.assign(security=rows["security_title"].str.lower().str.split().str.join(" "))[
+        [*_KEY, "accession", "accepted_at", "owner_ciks", "direct_indirect", "shares_after"]
+    ]
+    keyed = keyed[keyed["shares"].notna() & keyed["transacted_on"].notna() & keyed["code"].notna()]
+    keyed = keyed.drop(index=list(replacements), errors="ignore")
+    keyed = keyed[keyed.duplicated(_KEY, keep=False)]
+    duplicates: dict[Any, str] = {}
+    filings = keyed.groupby(_KEY, dropna=False, sort=False)["accession"].transform("nunique")
+    for _, group in keyed[filings > 1].groupby(_KEY, dropna=False, sort=False):
+        duplicates |= _duplicates_in(group)
+    for new, old in replacements.items():
+        if old in duplicates:
+            duplicates[new] = duplicates[old]
+    rows = rows.copy()
+    if duplicates:
+        rows.loc[list(duplicates), "duplicate_of"] = pd.Series(duplicates, dtype=object)
+    return rows
+
+
+def _duplicates_in(group: pd.DataFrame) -> dict[Any, str]:
+    """Return index → accession of the first report, for rows that agree in everything of the key."""
+    seen: list[tuple[int, Any]] = []
+    found: dict[Any, str] = {}
+    tranche: Counter[Any] = Counter()
+    for row in group.itertuples():
+        tranche[row.accession] += 1
+        number = tranche[row.accession]
+        for other_number, other in seen:
+            if other_number == number and other.accession != row.accession and _one_trade(other, row):
+                found[row.Index] = found.get(other.Index, other.accession)
+                break
+        seen.append((number, row))
+    return found
+
+
+def _one_trade(first: Any, second: Any) -> bool:
+    if not set(first.owner_ciks).isdisjoint(second.owner_ciks):
+        return True
+    if "I" in (first.direct_indirect, second.direct_indirect):
+        return True
+    return (
+        first.accession[:_AGENT_DIGITS] == second.accession[:_AGENT_DIGITS]
+        and abs(second.accepted_at - first.accepted_at) <= _AGENT_WINDOW
+        and first.shares >= _AGENT_SHARES
+        and first.shares_after == second.shares_after
+    )

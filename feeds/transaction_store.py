@@ -1,0 +1,125 @@
+"""The transactions table as one parquet file, types and all, complete or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feeds.errors import InputError
+from feeds.transaction_table import COLUMN_KINDS, Coverage, Refusal, TransactionTable, ticker_frame, typed
+
+_METADATA_KEY = b"insider_swing"
+_ARROW_TYPES = {
+    "text": pa.string(),
+    "texts": pa.list_(pa.string()),
+    "truth": pa.bool_(),
+    "number": pa.float64(),
+    "count": pa.int32(),
+    "date": pa.date32(),
+    "instant": pa.timestamp("ns", tz="UTC"),
+}
+_SCHEMA = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in COLUMN_KINDS.items()])
+
+
+def write_parquet(table: TransactionTable, path: Path) -> None:
+    """Write the table to `path` under a temporary name, then rename it."""
+    rows = pa.Table.from_pandas(table.rows, schema=_SCHEMA, preserve_index=False)
+    rows = rows.replace_schema_metadata({_METADATA_KEY: json.dumps(_metadata(table)).encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(descriptor)
+    try:
+        pq.write_table(rows, temporary, compression="zstd")
+        # mkstemp makes files that only their owner reads; the result is an ordinary one.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+
+
+def read_parquet(path: Path) -> TransactionTable:
+    """Read what `write_parquet` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no parquet, or not a transactions table of this project.
+    """
+    if not path.is_file():
+        raise InputError(f"`--filings` {path}: expected an existing file, received none")
+    try:
+        stored = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"`--filings` {path}: expected a parquet file, received something else: {error}") from error
+    metadata = (stored.schema.metadata or {}).get(_METADATA_KEY)
+    if metadata is None or stored.schema.names != _SCHEMA.names:
+        raise InputError(
+            f"`--filings` {path}: expected a transactions table, received another parquet file; "
+            "make one with `run_backtest.py filings PATH --out FILE.parquet`"
+        )
+    return _table(stored, json.loads(metadata))
+
+
+def _metadata(table: TransactionTable) -> dict[str, Any]:
+    tickers = table.tickers.astype({"first": str, "last": str})
+    return {
+        "refused": [list(refusal) for refusal in table.refused],
+        "coverage": _coverage_texts(table.coverage),
+        "tickers": tickers.to_numpy().tolist(),
+        "issuer_coverage": {cik: _coverage_texts(span) for cik, span in table.issuer_coverage.items()},
+        "n_files": table.n_files,
+        "n_filings": table.n_filings,
+        "notes": list(table.notes),
+    }
+
+
+def _table(stored: pa.Table, metadata: dict[str, Any]) -> TransactionTable:
+    rows = stored.to_pandas(date_as_object=False, timestamp_as_object=False)
+    for name, kind in COLUMN_KINDS.items():
+        if kind == "date":
+            # By hand, in seconds: pandas' nanoseconds cannot hold a filed year of 0022.
+            rows[name] = _dates(stored[name])
+        elif kind == "texts":
+            rows[name] = pd.Series([list(values) for values in rows[name]], index=rows.index, dtype=object)
+    spans = {cik: _coverage(texts) for cik, texts in metadata["issuer_coverage"].items()}
+    return TransactionTable(
+        rows=typed(rows),
+        refused=tuple(Refusal(*refusal) for refusal in metadata["refused"]),
+        coverage=_coverage(metadata["coverage"]),
+        tickers=ticker_frame(metadata["tickers"]),
+        issuer_coverage={cik: span for cik, span in spans.items() if span is not None},
+        n_files=metadata["n_files"],
+        n_filings=metadata["n_filings"],
+        notes=tuple(metadata["notes"]),
+    )
+
+
+def _dates(column: pa.ChunkedArray) -> np.ndarray:
+    missing = column.is_null().to_numpy()
+    days = column.cast(pa.int32()).fill_null(0).to_numpy().astype("datetime64[D]").astype("datetime64[s]")
+    return np.where(missing, np.datetime64("NaT", "s"), days)
+
+
+def _coverage_texts(span: Coverage | None) -> list[str] | None:
+    return None if span is None else [span.first.isoformat(), span.last.isoformat()]
+
+
+def _coverage(texts: list[str] | None) -> Coverage | None:
+    return None if texts is None else Coverage(*(pd.Timestamp(text).as_unit("ns") for text in texts))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

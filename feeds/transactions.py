@@ -1,0 +1,171 @@
+"""Saved filings (a tree, a file, or the parquet made of them) → one `TransactionTable`.
+
+Every source ends in `complete`: raw rows with the columns of `transaction_table.COLUMNS` and the
+list of tickers that the source covers. What depends on several filings is decided there, once:
+tickers and owner-side rows, amendments, joint filings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from feeds.amendments import apply_amendments
+from feeds.errors import InputError
+from feeds.filed_prices import check_prices
+from feeds.filing_tree import Parsed, find_candidates, parse_candidates
+from feeds.form4 import Filing
+from feeds.issuers import TICKER_FILE, assign_tickers, read_ticker_file, tickers_of_folders
+from feeds.joint_filings import mark_duplicates
+from feeds.progress import Progress, silent
+from feeds.transaction_store import read_parquet, write_parquet
+from feeds.transaction_table import (
+    COLUMNS,
+    Coverage,
+    Refusal,
+    TransactionTable,
+    coverage_of,
+    frame_of_filings,
+    ticker_frame,
+)
+
+__all__ = [
+    "COLUMNS",
+    "Coverage",
+    "Refusal",
+    "TransactionTable",
+    "check_prices",
+    "complete",
+    "frame_of_filings",
+    "read_filings",
+    "read_parquet",
+    "table_of_filings",
+    "ticker_frame",
+    "write_parquet",
+]
+
+
+def read_filings(path: Path, *, progress: Progress = silent, jobs: int = 1) -> TransactionTable:
+    """Read a tree of submissions, one file of them, or a parquet file made by `write_parquet`.
+
+    Parameters
+    ----------
+    path : Path
+        See `feeds.filing_tree`. A ``tickers.csv`` (cik, ticker, from, to) at the tree's root names
+        the tickers; without it a folder's name does (`feeds.issuers.tickers_of_folders`).
+    progress : Progress
+        Wraps the files.
+    jobs : int
+        Processes to parse with; one where there are few files.
+
+    Returns
+    -------
+    TransactionTable
+        With every file that was not understood in `refused`; one bad file never stops the rest.
+
+    Raises
+    ------
+    InputError
+        If the path is missing or nothing in it is a Form 4.
+    """
+    if path.suffix.lower() == ".parquet":
+        return read_parquet(path)
+    if not path.exists():
+        raise InputError(f"`--filings` {path}: expected a folder or file of Form 4 submissions, received none there")
+    candidates = find_candidates(path)
+    parsed = list(parse_candidates(candidates, path, progress=progress, jobs=jobs))
+    refused = tuple(refusal for one in parsed for refusal in one.refused)
+    understood = _distinct(parsed)
+    if not understood:
+        raise InputError(_nothing_understood(path, refused))
+    ticker_file = _ticker_file(path)
+    tickers = tickers_of_folders(understood) if ticker_file is None else read_ticker_file(ticker_file)
+    n_files = sum(len(candidate.paths) for candidate in candidates)
+    return table_of_filings((filing for filing, _ in understood), tickers, refused=refused, n_files=n_files)
+
+
+def table_of_filings(
+    filings: Iterable[Filing], tickers: pd.DataFrame, *, refused: tuple[Refusal, ...] = (), n_files: int = 0
+) -> TransactionTable:
+    """Make the table of parsed filings (accessions distinct).
+
+    Parameters
+    ----------
+    tickers : DataFrame
+        Columns `cik, ticker, first, last`, see `ticker_frame`.
+    """
+    held = list(filings)
+    accepted = pd.Series([filing.accepted_at for filing in held], dtype="datetime64[ns, UTC]")
+    return complete(
+        frame_of_filings(held),
+        tickers,
+        coverage=coverage_of(accepted),
+        refused=refused,
+        n_files=n_files or len(held),
+        n_filings=len(held),
+    )
+
+
+def complete(
+    raw: pd.DataFrame,
+    tickers: pd.DataFrame,
+    *,
+    coverage: Coverage | None,
+    issuer_coverage: Mapping[str, Coverage] | None = None,
+    refused: tuple[Refusal, ...] = (),
+    n_files: int = 0,
+    n_filings: int = 0,
+    notes: tuple[str, ...] = (),
+) -> TransactionTable:
+    """Decide what depends on several filings: the common end of every source.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        Columns `transaction_table.COLUMNS`; `ticker`, `amendment_of`, `duplicate_of`, `valid_to` empty.
+
+    Notes
+    -----
+    **Known at** `accepted_at`: adding, removing or amending later filings changes no earlier row,
+    except for `valid_to`, which has an effect from its own instant on.
+    """
+    order = ["accepted_at", "accession", "table", "ordinal"]
+    ascending = [True, True, False, True]
+    rows = raw.sort_values(order, ascending=ascending, ignore_index=True, na_position="last")
+    rows, replacements = apply_amendments(assign_tickers(rows, tickers))
+    return TransactionTable(
+        rows=mark_duplicates(rows, replacements),
+        refused=refused,
+        coverage=coverage,
+        tickers=tickers,
+        issuer_coverage=dict(issuer_coverage or {}),
+        n_files=n_files,
+        n_filings=n_filings,
+        notes=notes,
+    )
+
+
+def _distinct(parsed: list[Parsed]) -> list[tuple[Filing, tuple[str, ...]]]:
+    """Keep one filing of each accession number (the timed one), with all the folders it was found in."""
+    held: dict[str, tuple[Filing, tuple[str, ...]]] = {}
+    for one in parsed:
+        if one.filing is None:
+            continue
+        known, folders = held.get(one.filing.accession, (one.filing, ()))
+        better = known if known.accepted_at is not None else one.filing
+        held[better.accession] = (better, tuple(sorted({*folders, *one.folders})))
+    return list(held.values())
+
+
+def _ticker_file(path: Path) -> Path | None:
+    places = [path, path.parent] if path.name == "sec-edgar-filings" else [path, path / "sec-edgar-filings"]
+    return next((place / TICKER_FILE for place in places if (place / TICKER_FILE).is_file()), None)
+
+
+def _nothing_understood(path: Path, refused: tuple[Refusal, ...]) -> str:
+    expected = f"`--filings` {path}: expected at least one Form 4 submission (.txt) or ownership document (.xml)"
+    if not refused:
+        return f"{expected}, received none"
+    return f"{expected}, received {len(refused)} not understood; {refused[0].file}: {refused[0].reason}"
