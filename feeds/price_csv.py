@@ -180,7 +180,7 @@ def _text_columns(
     ragged: list[Finding] = []
 
     def refuse_row(row: arrow_csv.InvalidRow) -> str:
-        detail = f"row {row.number} has {row.actual_columns} fields, the header has {row.expected_columns}"
+        detail = f"row {row.number} has another length than the header, {row.actual_columns} not {row.expected_columns}"
         ragged.append(Finding(ticker, None, "malformed row", detail))
         return "skip"
 

@@ -153,7 +153,7 @@ def find_columns(headers: Sequence[str], required: Sequence[str]) -> dict[str, i
         name = canonical_name(header)
         if name in positions:
             raise UnreadableTableError(
-                "repeated column", f"column `{name}` appears twice, as {headers[positions[name]]!r} and {header!r}"
+                "repeated column", f"has the column `{name}` twice, as {headers[positions[name]]!r} and {header!r}"
             )
         if name is not None:
             positions[name] = position
@@ -162,9 +162,7 @@ def find_columns(headers: Sequence[str], required: Sequence[str]) -> dict[str, i
         names = ", ".join(f"`{name}`" for name in missing)
         received = ", ".join(header.strip() for header in headers)
         shown = received if len(received) <= 150 else f"{received[:150]} …"
-        raise UnreadableTableError(
-            "missing column", f"lacks the column {names}, has {shown}"
-        )
+        raise UnreadableTableError("missing column", f"lacks the column {names}, has {shown}")
     return positions
 
 

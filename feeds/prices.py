@@ -2,8 +2,9 @@
 
 What is traded is the source's price times a total-return factor that is 1 at the ticker's first
 bar. With an adjusted close the factor at t is f_t / f_first, f = adj_close / close. A provider that
-learns of a later dividend or split rescales f at every earlier session by one number, which cancels
-in the ratio: the value at t holds nothing that happened after t.
+learns of a later dividend rescales the adjusted close of every earlier session by one number, which
+cancels in the ratio: no value before it moves. A later split rescales a split-adjusted close itself;
+returns stay, the level of the price does not, which is why the panel states its price basis.
 """
 
 from __future__ import annotations

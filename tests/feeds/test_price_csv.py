@@ -1,0 +1,219 @@
+"""Files as the providers write them, and files that are none."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feeds.errors import EnvironmentFailure, InputError
+from feeds.price_csv import CsvFolder
+
+YAHOO = """Date,High,Low,Open,Close,Volume,Adj Close
+2020-01-02,11,9.5,10,10.5,100.0,5.25
+2020-01-03,11.5,10,10.5,11,200.0,5.5
+"""
+YAHOO_DOWNLOAD = """Date,Open,High,Low,Close,Adj Close,Volume
+2020-01-02,10,11,9.5,10.5,5.25,100
+2020-01-03,10.5,11.5,10,11,5.5,200
+"""
+YAHOO_HISTORY = """Date,Open,High,Low,Close,Volume,Dividends,Stock Splits
+2020-01-02 00:00:00-05:00,10,11,9.5,10.5,100,0.0,0.0
+2020-01-03 00:00:00-05:00,10.5,11.5,10,11,200,0.0,0.0
+"""
+STOOQ = """<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>
+ABC.US,D,20200102,000000,10,11,9.5,10.5,100,0
+ABC.US,D,20200103,000000,10.5,11.5,10,11,200,0
+"""
+STOOQ_SHORT = """Date,Open,High,Low,Close,Volume
+2020-01-02,10,11,9.5,10.5,100
+2020-01-03,10.5,11.5,10,11,200
+"""
+ALPHA_VANTAGE = """timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient
+2020-01-03,10.5,11.5,10,11,5.5,200,0.0000,1.0
+2020-01-02,10,11,9.5,10.5,5.25,100,0.0000,1.0
+"""
+
+ALL_COLUMNS = "`date`, `open`, `high`, `low`, `close`, `volume`"
+
+
+def read(folder: Path, text: str | bytes, name: str = "ABC.csv"):
+    content = text.encode() if isinstance(text, str) else text
+    (folder / name).write_bytes(content)
+    return CsvFolder(folder).read("ABC")
+
+
+def finding(reading):
+    assert len(reading.findings) == 1, reading.findings
+    return reading.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "adjusted"),
+    [
+        (YAHOO, True),
+        (YAHOO_DOWNLOAD, True),
+        (YAHOO_HISTORY, False),
+        (STOOQ, False),
+        (STOOQ_SHORT, False),
+        (ALPHA_VANTAGE, True),
+        (STOOQ_SHORT.upper(), False),
+        (YAHOO.replace("\n", "\r\n"), True),
+        ("\ufeff" + YAHOO, True),
+        ("\n" + YAHOO.replace(",", ", ") + "\n\n", True),
+    ],
+    ids=[
+        "yahoo",
+        "yahoo download",
+        "yahoo history",
+        "stooq",
+        "stooq short",
+        "alpha vantage",
+        "capitals",
+        "crlf",
+        "bom",
+        "blanks",
+    ],
+)
+def test_read_each_providers_file_gives_the_same_two_bars(tmp_path, text, adjusted):
+    reading = read(tmp_path, text)
+    assert reading.findings == ()
+    bars = reading.bars
+    assert bars.dates.tolist() == np.array(["2020-01-02", "2020-01-03"], "datetime64[D]").tolist()
+    assert (bars.open.tolist(), bars.high.tolist()) == ([10, 10.5], [11, 11.5])
+    assert (bars.low.tolist(), bars.close.tolist()) == ([9.5, 10], [10.5, 11])
+    assert bars.volume.tolist() == [100, 200]
+    assert (bars.adj_close is not None) == adjusted
+    if adjusted:
+        assert bars.adj_close.tolist() == [5.25, 5.5]
+
+
+def test_read_gzip_file_gives_the_same_bars(tmp_path):
+    reading = read(tmp_path, gzip.compress(YAHOO.encode()), "abc.CSV.gz")
+    assert reading.bars.close.tolist() == [10.5, 11]
+
+
+def test_read_keeps_every_digit(tmp_path):
+    # 0.1 + 0.2 and a number that a fast, inexact parser rounds to its neighbour.
+    text = STOOQ_SHORT.replace("10.5,100", "0.30000000000000004,100").replace("11,200", "9.007199254740993,200")
+    reading = read(tmp_path, text)
+    assert reading.bars.close.tolist() == [0.1 + 0.2, 9.007199254740993]
+
+
+def test_read_newest_first_is_turned_for_alpha_vantage_only(tmp_path):
+    lines = STOOQ_SHORT.splitlines()
+    reading = read(tmp_path, "\n".join([lines[0], lines[2], lines[1]]))
+    assert reading.bars.close.tolist() == [11, 10.5]
+
+
+def test_read_missing_numbers_are_nan(tmp_path):
+    reading = read(tmp_path, STOOQ_SHORT.replace("10,11,9.5,10.5,100", "null,NaN,,n/a,"))
+    assert reading.findings == ()
+    assert np.isnan([reading.bars.open[0], reading.bars.high[0], reading.bars.low[0], reading.bars.volume[0]]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (b"", "empty file", "ABC: ABC.csv is empty"),
+        (b" \n\n", "empty file", "ABC: ABC.csv is empty"),
+        (b"PK\x03\x04\x00\x00\x08\nabc\x00\n", "not a text file", "ABC: ABC.csv is not a text file"),
+        (b"\x89PNG\r\xff\xfe\n\x1a\nIHDR", "not a text file", "ABC: is not a text file"),
+        (b"Date,Open,High,Low,Close,Volume\n", "no bars", "ABC: holds one line only; expected a header and bars"),
+        (
+            STOOQ_SHORT.replace("Close", "Last"),
+            "missing column",
+            "ABC: lacks the column `close`, has Date, Open, High, Low, Last, Volume",
+        ),
+        ("No data\nNo data", "missing column", f"ABC: lacks the column {ALL_COLUMNS}, has No data"),
+        (
+            YAHOO.replace("Adj Close", "CLOSE"),
+            "repeated column",
+            "ABC: has the column `close` twice, as 'Close' and 'CLOSE'",
+        ),
+        (
+            STOOQ_SHORT.replace("2020-01-03", "01/03/2020"),
+            "unreadable date",
+            "ABC: row 2 has the date '01/03/2020', expected YYYY-MM-DD",
+        ),
+        (
+            STOOQ_SHORT.replace("2020-01-03", "2020-02-30"),
+            "unreadable date",
+            "ABC: row 2 has the date '2020-02-30', expected YYYY-MM-DD",
+        ),
+        (STOOQ_SHORT.replace("2020-01-03", ""), "unreadable date", "ABC: row 2 has the date '', expected YYYY-MM-DD"),
+        (STOOQ_SHORT.replace("11.5", "abc"), "not a number", "ABC 2020-01-03: `high` is not a number, 'abc'"),
+        (STOOQ_SHORT.replace("200", '"1,200"'), "not a number", "ABC 2020-01-03: `volume` is not a number, '1,200'"),
+        (
+            STOOQ_SHORT.replace("11,200", "11,200,7"),
+            "malformed row",
+            "ABC: row 2 has another length than the header, 7 not 6",
+        ),
+        (
+            STOOQ_SHORT.replace("11,200", "11"),
+            "malformed row",
+            "ABC: row 2 has another length than the header, 5 not 6",
+        ),
+    ],
+)
+def test_read_file_that_is_no_price_table_gives_one_finding(tmp_path, text, kind, message):
+    found = finding(read(tmp_path, text))
+    assert (found.kind, str(found)) == (kind, message)
+
+
+def test_read_long_foreign_header_is_cut_in_the_message(tmp_path):
+    found = finding(read(tmp_path, ",".join(f"column {k}" for k in range(99)) + "\n1"))
+    assert found.detail.endswith("…")
+    assert len(found.detail) < 260
+
+
+def test_read_folder_named_like_a_file_is_a_finding(tmp_path):
+    (tmp_path / "ABC.csv").mkdir()
+    assert str(finding(CsvFolder(tmp_path).read("ABC"))) == "ABC: ABC.csv is not a file"
+
+
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(YAHOO.encode())[:-9]], ids=["foreign", "cut"])
+def test_read_damaged_gzip_is_a_finding(tmp_path, content):
+    found = finding(read(tmp_path, content, "ABC.csv.gz"))
+    assert str(found) == "ABC: ABC.csv.gz is not a whole gzip file"
+
+
+def test_read_unreadable_file_is_the_environments_failure(tmp_path, monkeypatch):
+    (tmp_path / "ABC.csv").write_text(YAHOO)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(EnvironmentFailure, match=r"price file .*ABC.csv: cannot be read, Permission denied"):
+        CsvFolder(tmp_path).read("ABC")
+
+
+def test_folder_tickers_are_the_files_names_in_capitals_sorted(tmp_path):
+    for name in ("msft.csv", "AAPL.csv.gz", "BRK-B.CSV", ".hidden.csv", "README.md", ".csv"):
+        (tmp_path / name).write_text("")
+    assert CsvFolder(tmp_path).tickers == ("AAPL", "BRK-B", "MSFT")
+
+
+def test_folder_with_two_files_for_one_ticker_raises(tmp_path):
+    (tmp_path / "ABC.csv").write_text(YAHOO)
+    (tmp_path / "abc.csv.gz").write_text(YAHOO)
+    with pytest.raises(InputError, match=r"expected one file per ticker, received ABC.csv and abc.csv.gz; remove one"):
+        CsvFolder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "received"),
+    [("missing", "received a path that does not exist"), ("ABC.csv", "received a file; name its folder")],
+)
+def test_folder_that_is_none_raises_with_its_path(tmp_path, place, received):
+    (tmp_path / "ABC.csv").write_text(YAHOO)
+    with pytest.raises(InputError, match=rf"`csv:.*{place}`: expected a folder with one .* per ticker, {received}"):
+        CsvFolder(tmp_path / place)
+
+
+def test_folder_without_price_files_raises(tmp_path):
+    with pytest.raises(InputError, match=r"expected files TICKER.csv or TICKER.csv.gz, received none in it"):
+        CsvFolder(tmp_path)
