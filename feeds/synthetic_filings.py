@@ -66,8 +66,8 @@ _FORENAMES = (
 
 EVENT_COLUMNS = (
     *("accession", "ordinal", "form", "kind", "ticker", "issuer_cik", "owner_ciks", "table", "code"),
-    *("acquired", "transacted_on", "accepted_at", "known_row", "shares", "price", "exercise_price"),
-    *("shares_following", "averaged", "planned", "original_on", "act", "copy", "stock", "person", "agent"),
+    *("acquired_disposed", "transacted_on", "accepted_at", "known_row", "shares", "price", "exercise_price"),
+    *("shares_after", "price_is_average", "planned", "original_on", "act", "copy", "stock", "person", "agent"),
     *("low", "high"),
 )
 
@@ -78,7 +78,7 @@ def insider_events(settings: MarketSettings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        In the order of acceptance. ``table`` is ``"I"`` or ``"II"``; ``acquired`` False for disposals;
+        In the order of acceptance. ``ordinal`` counts the lines of a ``table`` (``N`` or ``D``) from 1;
         ``shares`` and ``price`` (USD) as filed, before any later split, the price NaN where none is
         filed; ``low`` and ``high`` the tape's range of the day; ``original_on`` the first filing's date
         where ``form`` is ``4/A``, else NaT; ``act`` numbers the economic act, which a ``copy`` and an
@@ -153,9 +153,10 @@ def _events(settings: MarketSettings, who: Universe, panel: PricePanel) -> pd.Da
     for name in ("low", "high", "close"):
         filings[name] = np.round(panel.source_price(name)[rows, stocks], 2)
     lines = pd.concat(list(_lines(filings)), ignore_index=True)
-    lines = lines.sort_values(["filing", "table", "ordinal"], ignore_index=True)
-    lines["ordinal"] = lines.groupby(["filing", "table"]).cumcount()
-    lines["shares_following"] = _holdings(lines, np.cumprod(who.splits, axis=0))
+    lines = lines.sort_values(["filing", "table", "ordinal"], ascending=[True, False, True], ignore_index=True)
+    lines["ordinal"] = lines.groupby(["filing", "table"]).cumcount() + 1
+    lines["acquired_disposed"] = np.where(lines["acquired"], "A", "D")
+    lines["shares_after"] = _holdings(lines, np.cumprod(who.splits, axis=0))
     return lines[list(EVENT_COLUMNS)]
 
 
@@ -191,18 +192,18 @@ def _parties(stock: int, person: int, joint: bool) -> tuple[str, ...]:
 def _lines(filings: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield the lines of each kind of act; an amendment restates them with other shares."""
     main = filings.assign(
-        table=np.where(filings["kind"] == "option_grant", "II", "I"),
+        table=np.where(filings["kind"] == "option_grant", "D", "N"),
         ordinal=0,
         code=filings["kind"].map(_CODES),
         acquired=filings["kind"].isin(["purchase", "grant", "exercise", "option_grant"]),
-        averaged=False,
+        price_is_average=False,
         exercise_price=np.nan,
     )
     fund = main["kind"] == "fund_trade"
     main.loc[fund, "acquired"] = is_purchase(filings)
     main["code"] = main["code"].fillna(pd.Series(np.where(main["acquired"], "P", "S"), index=main.index))
     market = main["code"].isin(["P", "S"])
-    main["averaged"] = market & (main["form_draw"] < _AVERAGED_SHARE)
+    main["price_is_average"] = market & (main["form_draw"] < _AVERAGED_SHARE)
     traded_at = _within_day(main, main["price_draw"])
     main["price"] = np.select([market, main["code"] == "F"], [traded_at, main["close"]], 0.0)
     value = main["kind"].map(_VALUE_USD) * np.exp(4 * (main["size"] - 0.5)) * np.where(main["amends"], 0.9, 1.0)
@@ -215,7 +216,7 @@ def _lines(filings: pd.DataFrame) -> Iterator[pd.DataFrame]:
     strike = (main["low"] * (0.2 + 0.6 * main["price_draw"])).round(2).clip(lower=0.01)
     main.loc[option, "price"] = strike
     yield main
-    yield from _further_lines(main, market & ~main["averaged"] & (main["form_draw"] > 0.8), option, strike)
+    yield from _further_lines(main, market & ~main["price_is_average"] & (main["form_draw"] > 0.8), option, strike)
 
 
 def _further_lines(
@@ -226,7 +227,7 @@ def _further_lines(
     other_price = _within_day(second, (second["price_draw"] + 0.37) % 1)
     yield second.assign(ordinal=1, shares=np.ceil(second["shares"] * 0.6), price=other_price)
     exercised = main[option]
-    yield exercised.assign(table="II", acquired=False, price=0.0, exercise_price=strike[option])
+    yield exercised.assign(table="D", acquired=False, price=0.0, exercise_price=strike[option])
     sells = exercised["side"] < 0.55
     yield exercised.assign(
         ordinal=1,
@@ -240,20 +241,22 @@ def _further_lines(
 def _within_day(lines: pd.DataFrame, draw: pd.Series) -> np.ndarray:
     """Return a price between the tape's low and high: four decimals for an average, else whole cents."""
     price = lines["low"] + (lines["high"] - lines["low"]) * draw
-    return np.where(lines["averaged"], np.round(price, 4), np.round(price, 2))
+    return np.where(lines["price_is_average"], np.round(price, 4), np.round(price, 2))
 
 
 def _holdings(lines: pd.DataFrame, shares_per_old: np.ndarray) -> np.ndarray:
     """Return the shares owned after each line, in the shares of that day, as reported so far."""
     split = shares_per_old[lines["row"], lines["stock"]]
     told_before = lines["copy"] | lines["amends"]
-    common = lines["table"] == "I"
+    common = lines["table"] == "N"
     change = np.where(told_before, 0.0, np.where(lines["acquired"], 1, -1) * lines["shares"] / split)
     person = lines["person"].replace(MANAGER, FUND)  # the manager reports what the fund holds
     keys = [lines["stock"], person, lines["table"]]
     before = np.where(common, 2e5 + 3e4 * person, 5e4) * np.where(lines["kind"] == "fund_trade", 20, 1)
     owned = before + pd.Series(change).groupby(keys).cumsum()
-    return np.maximum(np.round(owned * split), 0.0)
+    after = pd.Series(np.maximum(np.round(owned * split), 0.0))
+    # Whoever tells a trade again states what was held after it.
+    return after.groupby([lines["act"], lines["table"], lines["ordinal"]]).transform("first").to_numpy()
 
 
 def _submissions(events: pd.DataFrame, who: Universe) -> Iterator[Submission]:
@@ -293,7 +296,7 @@ def _owner(stock: int, cik: str) -> Owner:
 
 def _line(line: Any) -> Line:
     notes = []
-    if line.averaged:
+    if line.price_is_average:
         notes.append(f"Weighted average of several trades at prices from ${line.low:.2f} to ${line.high:.2f}.")
     if line.planned:
         notes.append("This sale was made under a Rule 10b5-1 trading plan.")
@@ -301,14 +304,14 @@ def _line(line: Any) -> Line:
         notes.append("Shares withheld by the issuer to pay taxes.")
     day = line.transacted_on.date()
     return Line(
-        derivative=line.table == "II",
-        title="Common Stock" if line.table == "I" else "Stock Option (right to buy)",
+        derivative=line.table == "D",
+        title="Common Stock" if line.table == "N" else "Stock Option (right to buy)",
         code=line.code,
-        acquired=line.acquired,
+        acquired=line.acquired_disposed == "A",
         transacted_on=day,
         shares=f"{line.shares:.0f}",
         price=None if np.isnan(line.price) else _decimal(line.price),
-        shares_following=f"{line.shares_following:.0f}",
+        shares_following=f"{line.shares_after:.0f}",
         indirect="By fund" if line.person == MANAGER else "",
         footnotes=(*notes, "A gift, without payment.") if line.code == "G" else tuple(notes),
         exercise_price=None if np.isnan(line.exercise_price) else _decimal(line.exercise_price),

@@ -208,7 +208,7 @@ def _adjust(settings: MarketSettings, who: Universe, close_index: np.ndarray) ->
     for row in range(1, len(adjust)):
         last = _tape_price(close_index[row - 1] / adjust[row - 1])
         dividend = np.where(pays[row], np.round(last * stocks.dividend_yield / 4, 2), 0.0)
-        adjust[row] = adjust[row - 1] * who.splits[row] * last / (last - dividend)
+        adjust[row] = adjust[row - 1] * who.splits[row] * (last / (last - dividend))
     return adjust
 
 

@@ -211,7 +211,8 @@ def universe(settings: MarketSettings) -> Universe:
     first_rows = np.zeros(settings.n_stocks, dtype=np.int64)
     last_rows = np.full(settings.n_stocks, settings.n_sessions)
     splits = np.ones((settings.n_sessions, settings.n_stocks))
-    special = itertools.cycle(order)  # each stock gets one peculiarity before any gets two
+    # Each stock gets one peculiarity before any gets two; one stock always stays ordinary.
+    special = itertools.cycle(order[1:])
     for row in settings.late_listings:
         first_rows[next(special)] = row
     for row in settings.delistings:
