@@ -70,7 +70,7 @@ def test_read_keeps_the_row_order_within_a_ticker(source):
         ["2020-01-02", "2020-01-03"] * 2,
         [20200102, 20200103] * 2,
         pd.to_datetime(["2020-01-02 16:00", "2020-01-03 13:00"] * 2),
-        pd.to_datetime(["2020-01-02", "2020-01-03"] * 2).tz_localize("America/New_York"),
+        pd.to_datetime(["2020-01-02 20:00", "2020-01-03 20:00"] * 2).tz_localize("America/New_York"),
         pd.to_datetime(["2020-01-02", "2020-01-03"] * 2).as_unit("s"),
     ],
     ids=["date", "text", "number", "time of day", "zone", "seconds"],
