@@ -1,0 +1,359 @@
+"""Each rule of SafeBroker, the first ones beside what stock backtrader does on the same bars."""
+
+from __future__ import annotations
+
+import math
+
+import backtrader as bt
+import numpy as np
+import pytest
+
+from engine.broker import SafeBroker
+from feeds.errors import InputError
+from feeds.panel import Bars
+from feeds.stock_feed import StockFeed
+from tests.contracts import RUN_MODES
+
+DAYS = np.array(["2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09"], dtype="M8[D]")
+Row = tuple[float, float, float, float] | None
+
+
+def stock(*rows: Row) -> Bars:
+    """Bars (open, high, low, close) on the days of `DAYS`; None is a day without a bar."""
+    traded = [k for k, row in enumerate(rows) if row is not None]
+    columns = np.array([row for row in rows if row is not None], dtype=float).T
+    one = np.ones(len(traded))
+    return Bars(DAYS[traded], *columns, volume=1000 * one, adjust=one)
+
+
+def flat(price: float) -> Row:
+    return (price, price, price, price)
+
+
+class Script(bt.Strategy):
+    """Calls `script[k](strategy)` after session k and notes what happens to orders."""
+
+    params = (("script", None),)
+
+    def __init__(self):
+        self.log, self.values, self.sessions = [], [], -1
+
+    def notify_order(self, order):
+        status, reason = order.getstatusname(), order.info.get("reason", "")
+        price = round(order.executed.price, 6) if order.status == order.Completed else None
+        self.log.append((self.sessions + 1, order.data._name, status, price, reason))
+
+    def prenext(self):
+        self.next()
+
+    def nextstart(self):
+        self.next()
+
+    def next(self):
+        self.sessions += 1
+        self.values.append(self.broker.getvalue())
+        if self.sessions in self.p.script:
+            self.p.script[self.sessions](self)
+
+    def fates(self, *statuses):
+        return [
+            entry for entry in self.log if entry[2] in (statuses or ("Completed", "Canceled", "Margin", "Rejected"))
+        ]
+
+
+def run(script, broker=None, mode=(True, True), **stocks: Bars) -> Script:
+    cerebro = bt.Cerebro(stdstats=False, preload=mode[0], runonce=mode[1])
+    cerebro.setbroker(broker or SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0))
+    for ticker, bars in stocks.items():
+        cerebro.adddata(StockFeed.from_bars(bars, ticker))
+    cerebro.addstrategy(Script, script=script)
+    return cerebro.run()[0]
+
+
+def backtraders_broker() -> bt.brokers.BackBroker:
+    return bt.brokers.BackBroker(cash=10_000.0)
+
+
+CLOCK = stock(*[flat(10)] * 6)
+
+
+@pytest.mark.parametrize("mode", RUN_MODES)
+def test_stop_on_a_halted_stock_waits_for_its_next_bar(mode):
+    halted = stock(flat(50), (50, 51, 44, 50), None, (49, 50, 40, 41))
+    script = {
+        0: lambda s: s.buy(s.datas[1], size=10),
+        1: lambda s: s.sell(s.datas[1], size=10, exectype=bt.Order.Stop, price=45),
+    }
+    assert run(script, mode=mode, CLOCK=CLOCK, HALT=halted).fates()[:2] == [
+        (1, "HALT", "Completed", 50.0, ""),
+        (3, "HALT", "Completed", 45.0, ""),
+    ]
+    # backtrader matches the stop on the day without a bar against the bar before the order.
+    assert run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, HALT=halted).fates()[1][0] == 2
+
+
+def test_limit_on_a_halted_stock_does_not_fill_at_a_price_already_seen():
+    halted = stock(flat(50), (50, 51, 49, 50.5), None, flat(60), flat(61))
+    script = {1: lambda s: s.buy(s.datas[1], size=10, exectype=bt.Order.Limit, price=50.2)}
+    assert run(script, CLOCK=CLOCK, HALT=halted).fates("Completed") == []
+    assert run(script, backtraders_broker(), CLOCK=CLOCK, HALT=halted).fates("Completed")[0][3] == 50.0
+
+
+def test_order_created_on_a_halted_day_waits_for_the_next_bar():
+    halted = stock(flat(50), flat(51), None, None, (60, 61, 59, 60), flat(60))
+    script = {2: lambda s: s.buy(s.datas[1], size=10, exectype=bt.Order.Limit, price=100)}
+    done = run(script, CLOCK=CLOCK, HALT=halted).fates("Completed")
+    assert done == [(4, "HALT", "Completed", 60.0, "")]
+
+
+@pytest.mark.parametrize("mode", RUN_MODES)
+def test_position_in_a_delisted_stock_is_sold_at_its_last_price_on_the_next_session(mode):
+    dead = stock(flat(20), flat(21), (22, 23, 21, 22.5))
+    script = {
+        0: lambda s: s.buy(s.datas[1], size=100, reason="score"),
+        1: lambda s: s.sell(s.datas[1], size=100, exectype=bt.Order.Stop, price=10, reason="stop"),
+    }
+    broker = SafeBroker(cash=10_000.0, commission_bps=10, slippage_bps=4)
+    seen = run(script, broker, mode=mode, CLOCK=CLOCK, DEAD=dead)
+    assert seen.fates()[1:] == [
+        (3, "DEAD", "Canceled", None, "stop: delisted"),
+        (3, "DEAD", "Completed", 22.5, "delisted"),
+    ]
+    bought = 100 * 21 * 1.0004
+    assert seen.values[-1] == pytest.approx(10_000 - bought * 1.001 + 2250 * 0.999)
+    assert broker.getposition(seen.datas[1]).size == 0
+    # backtrader keeps the position at its last price for ever.
+    assert len(run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, DEAD=dead).fates()) == 1
+
+
+def test_sale_of_a_delisted_position_is_dated_on_the_session_of_the_sale():
+    dead = stock(flat(20), flat(21))
+    dates = []
+
+    class Dated(Script):
+        def notify_order(self, order):
+            if order.status == order.Completed:
+                dates.append((bt.num2date(order.executed.dt).date(), bt.num2date(order.created.dt).date()))
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(SafeBroker())
+    for ticker, bars in (("CLOCK", CLOCK), ("DEAD", dead)):
+        cerebro.adddata(StockFeed.from_bars(bars, ticker))
+    cerebro.addstrategy(Dated, script={0: lambda s: s.buy(s.datas[1], size=1)})
+    cerebro.run()
+    assert dates == [(DAYS[1].item(), DAYS[0].item()), (DAYS[2].item(), DAYS[2].item())]
+
+
+@pytest.mark.parametrize("mode", RUN_MODES)
+def test_order_before_listing_is_rejected_without_a_price_of_the_future(mode):
+    late = stock(None, None, None, flat(99), flat(99))
+    orders = []
+    script = {0: lambda s: orders.append(s.buy(s.datas[1], size=1, reason="score"))}
+    assert run(script, mode=mode, CLOCK=CLOCK, LATE=late).fates() == [
+        (1, "LATE", "Rejected", None, "score: not listed yet")
+    ]
+    assert math.isnan(orders[0].created.price)
+    assert math.isnan(orders[0].created.pclose)
+    orders.clear()
+    run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, LATE=late)
+    assert orders[0].created.price == 99.0
+
+
+@pytest.mark.parametrize("mode", RUN_MODES)
+def test_order_after_delisting_is_rejected(mode):
+    dead = stock(flat(20), flat(21))
+    script = {3: lambda s: s.buy(s.datas[1], size=1, exectype=bt.Order.Limit, price=30)}
+    assert run(script, mode=mode, CLOCK=CLOCK, DEAD=dead).fates() == [(4, "DEAD", "Rejected", None, "delisted")]
+    assert run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, DEAD=dead).fates()[0][2:4] == ("Completed", 21.0)
+
+
+def test_nan_price_never_fills():
+    broken = stock(flat(10), (math.nan, 11, 9, 10), flat(12))
+    sound = stock(flat(10), flat(10), flat(12))
+    feed = StockFeed.from_bars(sound, "BROKEN")
+    feed._values["open"] = broken.open
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0))
+    cerebro.adddata(feed)
+    cerebro.addstrategy(Script, script={0: lambda s: s.buy(size=1)})
+    assert cerebro.run()[0].fates() == [(2, "BROKEN", "Completed", 12.0, "")]
+
+
+def test_sale_pays_for_a_purchase_of_the_same_open_whatever_was_sent_first():
+    def rotate(strategy):
+        strategy.buy(strategy.datas[1], size=90)
+        strategy.sell(strategy.datas[0], size=90)
+
+    stocks = {"OLD": stock(*[flat(100)] * 4), "NEW": stock(*[flat(100)] * 4)}
+    script = {0: lambda s: s.buy(s.datas[0], size=90), 1: rotate}
+    assert [fate[1:3] for fate in run(script, **stocks).fates()[1:]] == [("OLD", "Completed"), ("NEW", "Completed")]
+    assert [fate[1:3] for fate in run(script, backtraders_broker(), **stocks).fates()[1:]] == [
+        ("NEW", "Margin"),
+        ("OLD", "Completed"),
+    ]
+
+
+def test_stop_hit_during_the_day_does_not_pay_for_a_purchase_at_the_open():
+    def rotate(strategy):
+        strategy.sell(strategy.datas[0], size=90, exectype=bt.Order.Stop, price=95)
+        strategy.buy(strategy.datas[1], size=90)
+
+    stocks = {"OLD": stock(flat(100), flat(100), (100, 100, 90, 91)), "NEW": stock(*[flat(100)] * 3)}
+    script = {0: lambda s: s.buy(s.datas[0], size=90), 1: rotate}
+    assert [fate[1:3] for fate in run(script, **stocks).fates()[1:]] == [("NEW", "Margin"), ("OLD", "Completed")]
+
+
+def test_order_that_a_gap_makes_too_dear_is_reported_as_margin():
+    gap = stock(flat(100), flat(101), flat(101))
+    seen = run({0: lambda s: s.buy(size=100)}, GAP=gap)
+    assert seen.fates() == [(1, "GAP", "Margin", None, "")]
+    assert seen.values[-1] == 10_000
+
+
+def test_order_dear_at_the_close_and_affordable_at_the_open_fills():
+    gap = stock(flat(101), flat(99), flat(99))
+    assert run({0: lambda s: s.buy(size=100)}, GAP=gap).fates() == [(1, "GAP", "Completed", 99.0, "")]
+
+
+def test_sale_of_more_than_is_held_is_cancelled_and_said():
+    script = {0: lambda s: s.sell(size=5, reason="mistake")}
+    assert run(script, CLOCK=CLOCK).fates() == [(1, "CLOCK", "Canceled", None, "mistake: more than is held")]
+    short = SafeBroker(cash=10_000.0, allow_short=True)
+    assert run(script, short, CLOCK=CLOCK).fates()[0][2] == "Completed"
+
+
+def test_two_sales_of_one_position_do_not_make_it_short():
+    def sell_twice(strategy):
+        strategy.sell(size=10, reason="score")
+        strategy.sell(size=10, exectype=bt.Order.Stop, price=9.9, reason="stop")
+
+    fall = stock(flat(10), flat(10), (10, 10, 9, 9), flat(9))
+    script = {0: lambda s: s.buy(size=10), 1: sell_twice}
+    assert [fate[2:] for fate in run(script, FALL=fall).fates()[1:]] == [
+        ("Completed", 10.0, "score"),
+        ("Canceled", None, "stop: more than is held"),
+    ]
+
+
+STOPS = [
+    ((50, 51, 44, 46), 45.0),  # reached during the day: at the stop
+    ((43, 46, 42, 45), 43.0),  # opens beyond it: at the open
+    ((50, 51, 45, 46), 45.0),  # touched exactly
+    ((50, 51, 45.01, 46), None),
+]
+
+
+@pytest.mark.parametrize(("bar", "price"), STOPS)
+def test_stop_fills_at_its_price_or_at_an_open_beyond_it(bar, price):
+    def protect(strategy):
+        strategy.sell(size=1, exectype=bt.Order.Stop, price=45)
+
+    script = {0: lambda s: s.buy(size=1), 1: protect}
+    done = run(script, X=stock(flat(50), flat(50), bar)).fates("Completed")[1:]
+    assert [fate[3] for fate in done] == ([] if price is None else [price])
+
+
+def test_market_orders_slip_against_us_even_out_of_the_bar_and_pay_commission():
+    script = {0: lambda s: s.buy(size=10), 1: lambda s: s.sell(size=10)}
+    seen = run(script, SafeBroker(cash=1000.0, commission_bps=20, slippage_bps=100), X=stock(*[flat(50)] * 3))
+    assert [fate[3] for fate in seen.fates()] == [50.5, 49.5]
+    assert seen.values[-1] == pytest.approx(1000 - 10 - 0.002 * (505 + 495))
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "bar", "filled"),
+    [
+        (bt.Order.Limit, 50.0, (49, 52, 48, 51), 49.49),  # opens better: the open, slipped
+        (bt.Order.Limit, 49.2, (49, 52, 48, 51), 49.2),  # slipping would pass the limit: the limit
+        (bt.Order.Limit, 48.5, (49, 52, 48, 51), 48.5),  # reached during the day
+        (bt.Order.Limit, 47.5, (49, 52, 48, 51), None),
+        (bt.Order.Stop, 51.0, (49, 52, 48, 51), 51.51),
+        (bt.Order.Close, None, (49, 52, 48, 51), 51.51),
+    ],
+)
+def test_purchases_slip_upwards_but_never_beyond_a_limit(kind, price, bar, filled):
+    script = {0: lambda s: s.buy(size=1, exectype=kind, price=price)}
+    seen = run(script, SafeBroker(commission_bps=0, slippage_bps=100), X=stock(flat(50), bar))
+    assert [fate[3] for fate in seen.fates("Completed")] == ([] if filled is None else [filled])
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "bar", "filled"),
+    [
+        (bt.Order.Limit, 48.0, (50, 52, 47, 51), 49.5),
+        (bt.Order.Limit, 49.9, (50, 52, 47, 51), 49.9),
+        (bt.Order.Limit, 51.0, (50, 52, 47, 51), 51.0),
+        (bt.Order.Stop, 48.0, (50, 52, 47, 51), 47.52),
+        (bt.Order.Close, None, (50, 52, 47, 51), 50.49),
+    ],
+)
+def test_sales_slip_downwards_but_never_beyond_a_limit(kind, price, bar, filled):
+    script = {0: lambda s: s.buy(size=1), 1: lambda s: s.sell(size=1, exectype=kind, price=price)}
+    seen = run(script, SafeBroker(commission_bps=0, slippage_bps=100), X=stock(flat(50), flat(50), bar))
+    assert [fate[3] for fate in seen.fates("Completed")[1:]] == [filled]
+
+
+def test_one_of_two_linked_orders_cancels_the_other():
+    def protect(strategy):
+        target = strategy.sell(size=1, exectype=bt.Order.Limit, price=60)
+        strategy.sell(size=1, exectype=bt.Order.Stop, price=45, oco=target)
+
+    seen = run({0: lambda s: s.buy(size=1), 1: protect}, X=stock(flat(50), flat(50), (50, 61, 44, 50), flat(50)))
+    assert [fate[2:4] for fate in seen.fates()[1:]] == [("Completed", 60.0), ("Canceled", None)]
+
+
+def test_bracket_works_as_in_backtrader():
+    script = {0: lambda s: s.buy_bracket(size=1, exectype=bt.Order.Market, stopprice=45, limitprice=60)}
+    seen = run(script, X=stock(flat(50), flat(50), flat(55), (59, 61, 58, 60), flat(60)))
+    assert [fate[0::2][:2] for fate in seen.fates()] == [(1, "Completed"), (3, "Completed"), (3, "Canceled")]
+
+
+def test_asking_for_a_position_leaves_no_trace():
+    def ask(strategy):
+        assert strategy.getposition(strategy.datas[0]).size == 0
+        assert len(strategy.broker.positions) == 0
+
+    run({0: ask}, CLOCK=CLOCK)
+
+
+def test_value_is_cash_and_positions_and_never_reads_a_stock_without_bars():
+    late = stock(None, None, flat(99))
+    seen = run({0: lambda s: s.getposition(s.datas[1])}, CLOCK=CLOCK, LATE=late)
+    assert seen.values == [10_000.0] * 6
+
+
+def test_parts_of_backtrader_that_the_broker_builds_on_are_there():
+    for name in (
+        "_execute",
+        "_try_exec",
+        "_try_exec_limit",
+        "_try_exec_close",
+        "_ocoize",
+        "_ococheck",
+        "submit_accept",
+    ):
+        assert callable(getattr(bt.brokers.BackBroker, name)), name
+    for name in ("pending", "positions"):
+        assert hasattr(SafeBroker(), name), name
+
+
+def test_misspelt_parameter_raises():
+    with pytest.raises(InputError, match="unknown parameter of SafeBroker 'slipage_bps'.*Did you mean 'slippage_bps'"):
+        SafeBroker(slipage_bps=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"cash": 0}, "`cash`: expected USD above 0, received 0"),
+        ({"cash": math.nan}, "`cash`: expected USD above 0, received nan"),
+        ({"commission_bps": -1}, "`commission_bps`: expected from 0 to below 10000 basis points per side, received -1"),
+        (
+            {"slippage_bps": 10_000},
+            "`slippage_bps`: expected from 0 to below 10000 basis points per side, received 10000",
+        ),
+    ],
+)
+def test_account_that_cannot_be_raises(settings, text):
+    with pytest.raises(InputError, match=text):
+        SafeBroker(**settings)
