@@ -1,0 +1,63 @@
+"""Finished networks on disk, named by everything that made them.
+
+The key covers the settings, every input and label of the fold's window, the seed, this code and the
+versions of the libraries, so that a hit is the same network that training again would give. A killed
+run takes up where it stopped; whatever changes makes a new name and no stale hit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from models.network import FittedNetwork
+from models.spec import ModelSpec
+from models.stepper import Network
+
+_CODE = ("network.py", "stepper.py", "sequences.py", "labels.py", "fold_window.py", "bar_table.py", "worker.py")
+_LIBRARIES = ("keras", "tensorflow", "numpy", "scipy")
+_COUNTS = ("epochs", "best_epoch", "validation_log_loss")
+
+
+def network_key(spec: ModelSpec, window_digest: str, seed: int) -> str:
+    """Return the name of one (fold, seed) result."""
+    parts = (spec.canonical(), window_digest, str(seed), _code_version())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def write_network(fitted: FittedNetwork, path: Path) -> None:
+    """Write one result: whole or absent, the same bytes for the same network, no pickle."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    counts = {name: np.array(getattr(fitted, name)) for name in _COUNTS}
+    try:
+        np.savez(unfinished, allow_pickle=False, **fitted.network.arrays(), **counts)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_network(path: Path) -> FittedNetwork | None:
+    """Return a finished result, None when there is none or the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            epochs, best_epoch, loss = (arrays[name].item() for name in _COUNTS)
+            network = Network.from_arrays({name: arrays[name] for name in arrays.files if name not in _COUNTS})
+    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return FittedNetwork(network, epochs, best_epoch, loss)
+
+
+@lru_cache(maxsize=1)
+def _code_version() -> str:
+    sha = hashlib.sha256()
+    for name in _CODE:
+        sha.update((Path(__file__).parent / name).read_bytes())
+    sha.update(" ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
+    return sha.hexdigest()

@@ -1,0 +1,149 @@
+"""What the manifest and the report say about each fold: dates, samples, course of the training, test measures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from feeds.panel import PricePanel
+from models.evaluation import Evaluation, evaluate
+from models.fold_training import PreparedFold, TrainingData
+from models.labels import CLASS_NAMES, NO_CLASS
+from models.network import FittedNetwork
+from models.predictions import SavedPredictions
+from models.walk_forward_predictor import WalkForwardPredictor
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """One fold in numbers. Dates are of decisions, both ends included.
+
+    Attributes
+    ----------
+    fold : int
+        From 1.
+    fit_first, fit_last, validation_first, validation_last, test_first, test_last : str
+        ISO dates.
+    n_fit_labels, n_validation_labels, n_test_labels : int
+    seeds : list of dict
+        Per network: seed, epochs, best_epoch, temperature, validation_log_loss.
+    log_loss, prior_log_loss, balanced_accuracy, information_coefficient, information_coefficient_t : float
+        On the test block, as in `models.evaluation.Evaluation`; NaN where no test label is known yet.
+    """
+
+    fold: int
+    fit_first: str
+    fit_last: str
+    validation_first: str
+    validation_last: str
+    test_first: str
+    test_last: str
+    n_fit_labels: int
+    n_validation_labels: int
+    n_test_labels: int
+    seeds: list[dict[str, float]]
+    log_loss: float
+    prior_log_loss: float
+    balanced_accuracy: float
+    information_coefficient: float
+    information_coefficient_t: float
+
+    @staticmethod
+    def of(prepared: PreparedFold, networks: Sequence[FittedNetwork], measured: Measured) -> FoldReport:
+        """Return the report of one trained fold."""
+        fold, sessions = prepared.fold, measured.sessions
+        evaluation = measured.evaluation(fold.test_first, fold.test_stop)
+        return FoldReport(
+            fold=fold.number,
+            fit_first=_iso(sessions, fold.train_first),
+            fit_last=_iso(sessions, fold.validation_first - 1),
+            validation_first=_iso(sessions, fold.validation_first),
+            validation_last=_iso(sessions, fold.test_first - 1),
+            test_first=_iso(sessions, fold.test_first),
+            test_last=_iso(sessions, fold.test_stop - 1),
+            n_fit_labels=prepared.n_fit_labels,
+            n_validation_labels=prepared.n_validation_labels,
+            n_test_labels=evaluation.n_labels,
+            seeds=[_training_row(t.seed, fitted) for t, fitted in zip(prepared.tasks, networks, strict=True)],
+            log_loss=evaluation.log_loss,
+            prior_log_loss=evaluation.prior_log_loss,
+            balanced_accuracy=evaluation.balanced_accuracy,
+            information_coefficient=evaluation.information_coefficient,
+            information_coefficient_t=evaluation.information_coefficient_t,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON can hold it: None for NaN."""
+        return {key: None if _is_nan(value) else value for key, value in dataclasses.asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Predictions beside what came, as panels of shape [T, N] (`probabilities` [T, N, 4], `prior` [T, 4])."""
+
+    sessions: pd.DatetimeIndex
+    probabilities: np.ndarray
+    prior: np.ndarray
+    classes: np.ndarray
+    score: np.ndarray
+    realised: np.ndarray
+    horizon: int
+
+    @staticmethod
+    def of(
+        panel: PricePanel, data: TrainingData, predictor: WalkForwardPredictor, predictions: SavedPredictions
+    ) -> Measured:
+        """Put predictions beside the classes and returns that are known by the panel's end."""
+        chances = [predictions.matrix(name, panel.sessions, panel.tickers) for name in CLASS_NAMES]
+        target = data.table.unflatten(data.returns.target(predictor.spec.label, len(panel.sessions)))
+        classes = np.full(target.shape, NO_CLASS, dtype=np.int8)
+        prior = np.full((len(panel.sessions), len(CLASS_NAMES)), np.nan)
+        for model in predictor.models:
+            rows = slice(model.fold.test_first, model.fold.test_stop)
+            classes[rows] = model.limits.classify(target[rows])
+            prior[rows] = model.limits.shares
+        return Measured(
+            sessions=panel.sessions,
+            probabilities=np.stack(chances, axis=2),
+            prior=prior,
+            classes=classes,
+            score=predictions.matrix("score", panel.sessions, panel.tickers),
+            realised=data.table.unflatten(data.returns.plain),
+            horizon=predictor.spec.horizon,
+        )
+
+    def evaluation(self, first: int, stop: int) -> Evaluation:
+        """Measure the session rows ``[first, stop)``."""
+        rows = slice(first, stop)
+        return evaluate(
+            self.probabilities[rows],
+            self.prior[rows],
+            self.classes[rows],
+            self.score[rows],
+            self.realised[rows],
+            self.horizon,
+        )
+
+
+def _training_row(seed: int, fitted: FittedNetwork) -> dict[str, float]:
+    return {
+        "seed": seed,
+        "epochs": fitted.epochs,
+        "best_epoch": fitted.best_epoch,
+        "temperature": fitted.network.temperature,
+        "validation_log_loss": fitted.validation_log_loss,
+    }
+
+
+def _iso(sessions: pd.DatetimeIndex, row: int) -> str:
+    return str(sessions[row].date())
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,134 @@
+"""Everything that one fold learns from, cut out of the panel before any training starts.
+
+Only bars of the fold's training window are in here, and only labels known before the next range begins.
+What is fitted (scaler, class limits) is fitted on the fit range, never on the validation sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from models.bar_table import BarTable, first_positions, missed_sessions
+from models.folds import Fold
+from models.labels import NO_CLASS, ClassLimits, ForwardReturns, date_weights
+from models.network import FitData
+from models.preprocess import Scaler
+from models.sequences import Segments, find_segments
+from models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class FoldWindow:
+    """One fold's training window, scaled and labelled.
+
+    Attributes
+    ----------
+    scaler : Scaler
+    limits : ClassLimits
+    inputs : ndarray of float32, shape [W, F]
+    classes : ndarray of int8, shape [W]
+    session_row, ticker_column : ndarray of int64, shape [W]
+    """
+
+    scaler: Scaler
+    limits: ClassLimits
+    inputs: np.ndarray
+    classes: np.ndarray
+    session_row: np.ndarray
+    ticker_column: np.ndarray
+
+    @staticmethod
+    def cut(
+        table: BarTable,
+        features: np.ndarray,
+        names: tuple[str, ...],
+        returns: ForwardReturns,
+        spec: ModelSpec,
+        fold: Fold,
+    ) -> FoldWindow:
+        """Return the window of `fold`.
+
+        Parameters
+        ----------
+        table : BarTable
+            R bars.
+        features : ndarray of float64, shape [R, F]
+        names : tuple of str, length F
+        returns : ForwardReturns
+
+        Raises
+        ------
+        InputError
+            If the fit range or the validation range has no label, or only losses or only profits.
+        """
+        inside = (table.session_row >= fold.train_first) & (table.session_row < fold.test_first)
+        row, values = table.session_row[inside], features[inside]
+        fitting = row < fold.validation_first
+        fit_target = np.where(fitting, returns.target(spec.label, fold.validation_first)[inside], np.nan)
+        check_target = np.where(fitting, np.nan, returns.target(spec.label, fold.test_first)[inside])
+        limits = ClassLimits.fit(fit_target, lambda: fold.describe(table.sessions))
+        scaler = Scaler.fit(names, values[fitting])
+        classes = limits.classify(np.where(fitting, fit_target, check_target))
+        window = FoldWindow(
+            scaler, limits, scaler.transform(values).astype(np.float32), classes, row, table.ticker_column[inside]
+        )
+        _require_labels(window, fold, spec, table.sessions)
+        return window
+
+    def count(self, first: int, stop: int) -> int:
+        """Return the labels of decisions in the session rows ``[first, stop)``."""
+        return int(((self.session_row >= first) & (self.session_row < stop) & (self.classes != NO_CLASS)).sum())
+
+    def fit_data(self, fold: Fold, spec: ModelSpec) -> FitData:
+        """Return what `models.network.fit_network` takes."""
+        return fit_data(self.inputs, self.classes, self.session_row, self.ticker_column, fold, spec)
+
+    def digest(self, fold: Fold) -> str:
+        """Return the sha256 of everything the training sees, counted from the fold's first session."""
+        sha = hashlib.sha256(repr((self.scaler.names, fold.validation_first - fold.train_first)).encode())
+        tickers = np.cumsum(np.diff(self.ticker_column, prepend=self.ticker_column[:1]) > 0)
+        for values in (self.inputs, self.classes, self.session_row - fold.train_first, tickers):
+            sha.update(np.ascontiguousarray(values).tobytes())
+        return sha.hexdigest()
+
+
+def fit_data(
+    inputs: np.ndarray,
+    classes: np.ndarray,
+    session_row: np.ndarray,
+    ticker_column: np.ndarray,
+    fold: Fold,
+    spec: ModelSpec,
+) -> FitData:
+    """Arrange a window's arrays for training; a worker calls it on arrays that it maps from disk."""
+    first = first_positions(ticker_column)
+    fitting = session_row < fold.validation_first
+    starts = np.unique(first)
+    validation: Segments = find_segments(
+        session_row, first, missed_sessions(session_row, first), (fold.validation_first, fold.test_first), spec
+    )
+    return FitData(
+        inputs=inputs,
+        classes=classes,
+        weights=date_weights(session_row, classes),
+        fit_first=starts,
+        fit_stop=starts + np.add.reduceat(fitting, starts, dtype=int),
+        validation=validation,
+    )
+
+
+def _require_labels(window: FoldWindow, fold: Fold, spec: ModelSpec, sessions: pd.DatetimeIndex) -> None:
+    data = window.fit_data(fold, spec)
+    longest = int((data.fit_stop - data.fit_first).max(initial=0))
+    validated = window.count(fold.validation_first, fold.test_first)
+    if longest <= spec.masked_bars or not validated:
+        raise InputError(
+            f"too little history in {fold.describe(sessions)}: expected a ticker with more than {spec.masked_bars} "
+            f"bars to fit and labels to validate, received at most {longest} bars and {validated} labels; "
+            "use more tickers or a later `--from`"
+        )

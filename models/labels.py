@@ -1,0 +1,169 @@
+"""What the network learns to predict: the class of the return that can be traded.
+
+The decision falls at the close of bar t and the order fills at the next open, so the label runs from
+open(t+1) to open(t+1+h) on the stock's own bars. In units of the stock's volatility (MODEL.md 2.1: the
+class of a raw return mostly measures volatility), and under ``relative`` less the session's median.
+
+**Known at** the session of bar t+1+h, which each label carries: whoever trains before a date may use
+the labels known strictly before it and nothing else. That is the purge of h+1 bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from models.bar_table import BarTable
+from models.spec import Label
+
+CLASS_NAMES = ("greater_loss", "lesser_loss", "lesser_profit", "greater_profit")
+NO_CLASS = -1
+FEWEST_COMPARED = 3
+"""A median of one or two stocks says nothing about either."""
+
+
+@dataclass(frozen=True)
+class ForwardReturns:
+    """The return after each bar of a `BarTable`.
+
+    Attributes
+    ----------
+    session_row : ndarray of int64, shape [R]
+        The session of the decision.
+    plain : ndarray of float64, shape [R]
+        open(t+1+h) / open(t+1) - 1; NaN for a ticker's last h+1 bars and where the span holds a gap.
+    scaled : ndarray of float64, shape [R]
+        `plain` / (sigma_t sqrt h); NaN also where sigma is.
+    known_row : ndarray of int64, shape [R]
+        The session row on which the return becomes known; meaningless where `plain` is NaN.
+    """
+
+    session_row: np.ndarray
+    plain: np.ndarray
+    scaled: np.ndarray
+    known_row: np.ndarray
+
+    def target(self, label: Label, known_before: int) -> np.ndarray:
+        """Return the quantity that is cut into classes, from what is known strictly before a session row.
+
+        Parameters
+        ----------
+        label : str
+            ``absolute``: plain; ``scaled``: scaled; ``relative``: scaled less the median of the stocks
+            whose label of that session is known by then (at least 3 of them).
+        known_before : int
+            Session row; use the number of sessions to take every label there is.
+
+        Returns
+        -------
+        ndarray of float64, shape [R]
+            NaN where the label is not known by then.
+        """
+        chosen = self.plain if label == "absolute" else self.scaled
+        known = np.where(self.known_row < known_before, chosen, np.nan)
+        return known - session_medians(known, self.session_row) if label == "relative" else known
+
+
+def forward_returns(
+    table: BarTable, open_: np.ndarray, sigma: np.ndarray, horizon: int, gap_sessions: int
+) -> ForwardReturns:
+    """Return the tradable return after every bar.
+
+    Parameters
+    ----------
+    table : BarTable
+        R bars.
+    open_, sigma : ndarray of float64, shape [R]
+        Open (USD times `adjust`) and volatility per bar of each bar.
+    horizon : int
+        Bars from the opening that is bought to the opening that is sold.
+    gap_sessions : int
+        A span in which the stock missed more sessions in a row than this has no label.
+    """
+    entry, leave = np.arange(len(table)) + 1, np.arange(len(table)) + 1 + horizon
+    whole = leave < _end_positions(table)
+    entry, leave = np.where(whole, entry, 0), np.where(whole, leave, 0)
+    gaps_so_far = np.cumsum(table.missed > gap_sessions)
+    gapless = gaps_so_far[leave] == gaps_so_far
+    plain = np.where(whole & gapless, open_[leave] / open_[entry] - 1, np.nan)
+    return ForwardReturns(
+        session_row=table.session_row,
+        plain=plain,
+        scaled=plain / (sigma * np.sqrt(horizon)),
+        known_row=np.where(whole, table.session_row[leave], len(table.sessions)),
+    )
+
+
+def session_medians(values: np.ndarray, session_row: np.ndarray) -> np.ndarray:
+    """Return the median of each bar's session, shape [R]; NaN with fewer than 3 values that session."""
+    sessions = pd.Series(values).groupby(session_row)
+    return np.where(sessions.transform("count") >= FEWEST_COMPARED, sessions.transform("median"), np.nan)
+
+
+@dataclass(frozen=True)
+class ClassLimits:
+    """Where the four classes meet, and what each was worth, in one training window.
+
+    Attributes
+    ----------
+    lower, upper : float
+        Median of the target's losses (values <= 0) and of its profits.
+    means : tuple of 4 floats
+        Mean target of each class.
+    shares : tuple of 4 floats
+        Each class's share of the training labels: the prior.
+    """
+
+    lower: float
+    upper: float
+    means: tuple[float, ...]
+    shares: tuple[float, ...]
+
+    @staticmethod
+    def fit(target: np.ndarray, describe: Callable[[], str]) -> ClassLimits:
+        """Return the limits of the training targets (NaN left out); `describe` names the window in errors.
+
+        Raises
+        ------
+        InputError
+            If the window holds no losses or no profits.
+        """
+        known = target[np.isfinite(target)]
+        losses, profits = known[known <= 0], known[known > 0]
+        if not len(losses) or not len(profits):
+            raise InputError(
+                f"training labels of {describe()}: expected losses and profits, received {len(losses)} losses and "
+                f"{len(profits)} profits; use more tickers or an earlier `--from`"
+            )
+        lower, upper = float(np.median(losses)), float(np.median(profits))
+        classes = _classify(known, lower, upper)
+        counts = np.bincount(classes, minlength=len(CLASS_NAMES))
+        sums = np.bincount(classes, weights=known, minlength=len(CLASS_NAMES))
+        means = np.divide(sums, counts, out=np.zeros(len(CLASS_NAMES)), where=counts > 0)
+        return ClassLimits(lower, upper, tuple(means.tolist()), tuple((counts / len(known)).tolist()))
+
+    def classify(self, target: np.ndarray) -> np.ndarray:
+        """Return 0 to 3 (`CLASS_NAMES`), -1 where the target is NaN; int8, same shape."""
+        return np.where(np.isnan(target), NO_CLASS, _classify(target, self.lower, self.upper)).astype(np.int8)
+
+
+def date_weights(session_row: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return 1 / (labels of that session), so that a session with more names does not count for more; 0 unlabelled."""
+    labelled = classes != NO_CLASS
+    counts = np.bincount(session_row[labelled], minlength=int(session_row.max(initial=0)) + 1)
+    return np.where(labelled, 1.0 / np.maximum(counts[session_row], 1), 0.0)
+
+
+def _classify(target: np.ndarray, lower: float, upper: float) -> np.ndarray:
+    return (target > lower).astype(int) + (target > 0) + ((target >= upper) & (target > 0))
+
+
+def _end_positions(table: BarTable) -> np.ndarray:
+    """Position just past each bar's own ticker, shape [R]."""
+    starts = np.unique(table.first_position)
+    ends = np.append(starts[1:], len(table))
+    return np.repeat(ends, ends - starts)

@@ -1,0 +1,128 @@
+"""Walk-forward training: fold after fold, every prediction made by a model that had not seen its session.
+
+Parallel over folds and seeds in spawned processes; the parent never loads TensorFlow. The same data, settings
+and seed give the same bytes, whatever the number of processes and whether or not networks came from the cache.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from feeds.panel import FeaturePanel, PricePanel
+from feeds.progress import Progress, silent
+from models.evaluation import Evaluation
+from models.fold_report import FoldReport, Measured
+from models.fold_training import PreparedFold, TrainingData, train_folds
+from models.predictions import SavedPredictions
+from models.spec import ModelSpec
+from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
+
+COVERAGE_COLUMN = "ins_known"
+
+
+@dataclass(frozen=True)
+class WalkForwardResult:
+    """What `walk_forward` returns.
+
+    Attributes
+    ----------
+    predictor : WalkForwardPredictor
+    predictions : SavedPredictions
+        Out of sample only.
+    folds : list of FoldReport
+    pooled : Evaluation
+        Over all test blocks.
+    warnings : list of str
+    """
+
+    predictor: WalkForwardPredictor
+    predictions: SavedPredictions
+    folds: list[FoldReport]
+    pooled: Evaluation
+    warnings: list[str]
+
+
+def walk_forward(
+    panel: PricePanel,
+    features: FeaturePanel,
+    spec: ModelSpec,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> WalkForwardResult:
+    """Train every fold and predict every test block.
+
+    .. warning:: **Look-ahead.** Row t of `features` must hold only what was known at the close of session t:
+       this function purges labels and fits on training windows only, but it cannot see how a column was made.
+
+    Parameters
+    ----------
+    panel : PricePanel
+        T sessions, N tickers.
+    features : FeaturePanel
+        At least the spec's price columns; ``xs_`` and ``ins_`` columns are used if there and wanted.
+    spec : ModelSpec
+    seed : int
+        The same seed gives the same bytes on the same machine.
+    jobs : int
+        Training processes at most.
+    cache : Path or None
+        Finished networks are kept in and taken from ``cache/folds``; None trains all of them.
+    progress : Progress
+        Shows a bar per fold.
+
+    Raises
+    ------
+    InputError
+        If the history is too short, or the names are too few for the model.
+    EnvironmentFailure
+        If a training process is killed.
+    """
+    spec.require_names(len(panel.tickers))
+    data = TrainingData.of(panel, features, spec)
+    with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
+        scratch = Path(folder)
+        results = (cache or scratch) / "folds"
+        trained = train_folds(data, spec, seed=seed, jobs=jobs, results=results, scratch=scratch, progress=progress)
+    models = tuple(FoldModel(f.fold, f.scaler, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
+    predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
+    predictions = predictor.predict_panel(panel, features)
+    measured = Measured.of(panel, data, predictor, predictions)
+    return WalkForwardResult(
+        predictor=predictor,
+        predictions=predictions,
+        folds=[FoldReport.of(fold, networks, measured) for fold, networks in trained],
+        pooled=measured.evaluation(0, len(panel.sessions)),
+        warnings=_held_warnings([fold for fold, _ in trained]) + _coverage_warnings(data, spec),
+    )
+
+
+def _held_warnings(folds: Sequence[PreparedFold]) -> list[str]:
+    held: dict[str, list[str]] = {}
+    for prepared in folds:
+        for name in prepared.scaler.held:
+            held.setdefault(name, []).append(str(prepared.fold.number))
+    return [
+        f"model column `{name}` is held at 0 in fold {', '.join(numbers)}: it does not vary in the training window"
+        for name, numbers in held.items()
+    ]
+
+
+def _coverage_warnings(data: TrainingData, spec: ModelSpec) -> list[str]:
+    if COVERAGE_COLUMN not in data.names:
+        return []
+    known = data.values[:, data.names.index(COVERAGE_COLUMN)] > 0
+    covered = len(np.unique(data.table.session_row[known]))
+    if covered >= spec.train_sessions:
+        return []
+    return [
+        f"effect of filings not measurable on this data: filings cover {covered} sessions, "
+        f"one training window has {spec.train_sessions}"
+    ]

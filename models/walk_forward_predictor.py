@@ -1,0 +1,244 @@
+"""The trained folds as a predictor: whole panel, whole column, or bar by bar, always the same numbers.
+
+Which fold serves a bar is decided by its date, and a fold serves only its own test block, so that no
+prediction lies inside the window its model was trained on. The state follows `models.sequences`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from feeds.panel import Bars, FeaturePanel, PricePanel
+from models.bar_table import BarTable
+from models.features import PRICE_COLUMNS, latest_price_features, volatility
+from models.folds import Fold
+from models.labels import ClassLimits
+from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_frame
+from models.preprocess import Scaler
+from models.sequences import Segments, find_segments
+from models.spec import ModelSpec
+from models.stepper import Network, State
+
+_NOTHING = np.full(len(PREDICTION_COLUMNS), np.nan)
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """One fold's trained networks with what was fitted beside them.
+
+    Attributes
+    ----------
+    fold : Fold
+    scaler : Scaler
+    limits : ClassLimits
+    networks : tuple of Network
+        One per seed; their calibrated probabilities are averaged.
+    """
+
+    fold: Fold
+    scaler: Scaler
+    limits: ClassLimits
+    networks: tuple[Network, ...]
+
+    def probabilities(self, inputs: np.ndarray, segments: Segments) -> np.ndarray:
+        """Return the seeds' mean probabilities of every bar fed, shape [M, 4]."""
+        each = [network.probabilities(network.run(inputs, segments)) for network in self.networks]
+        return np.asarray(np.mean(each, axis=0))
+
+    def with_score(self, probabilities: np.ndarray, sigma: np.ndarray, spec: ModelSpec) -> np.ndarray:
+        """Append ``score``, the expected return over the horizon: [.., 4] and [..] to [.., 5].
+
+        NaN in all five where sigma is NaN, so that a row is whole or absent.
+        """
+        expected = probabilities @ np.array(self.limits.means)
+        unit = 1.0 if spec.label == "absolute" else sigma * np.sqrt(spec.horizon)
+        rows = np.concatenate([probabilities, (expected * unit)[..., None]], axis=-1)
+        return np.where(np.isnan(sigma)[..., None], np.nan, rows)
+
+
+@dataclass(frozen=True)
+class WalkForwardPredictor:
+    """Predicts each bar with the fold whose test block holds its session.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+    columns : tuple of str, length F
+        The network's inputs, in order: price columns are computed from a stock's bars, ``xs_`` and
+        ``ins_`` columns are taken from `Bars.columns`.
+    sessions : DatetimeIndex
+        The sessions that the folds are counted on.
+    models : tuple of FoldModel
+        Oldest fold first.
+    """
+
+    spec: ModelSpec
+    columns: tuple[str, ...]
+    sessions: pd.DatetimeIndex
+    models: tuple[FoldModel, ...]
+
+    def column(self, ticker: str, bars: Bars) -> np.ndarray:
+        """Return the predictions of one stock's whole history, shape [K, 5], NaN where there is none.
+
+        Raises
+        ------
+        InputError
+            If `bars` lack one of the model's columns.
+        """
+        features = self.bar_features(ticker, bars, len(bars))
+        table = BarTable(
+            self.sessions, (ticker,), self.session_rows(bars.sessions), np.zeros(len(bars), dtype=np.int64)
+        )
+        return self._predict(table, features, volatility(bars))[0]
+
+    def stepper(self, ticker: str) -> WalkForwardStepper:
+        """Return a fresh stepper for one stock."""
+        return WalkForwardStepper(self, ticker)
+
+    def predict_panel(self, panel: PricePanel, features: FeaturePanel) -> SavedPredictions:
+        """Return every out-of-sample prediction of a panel, all stocks side by side.
+
+        Parameters
+        ----------
+        panel : PricePanel
+            On the predictor's sessions.
+        features : FeaturePanel
+            Holds at least the predictor's `columns`.
+        """
+        table = BarTable.of(panel)
+        sigma = table.flatten(panel_volatility(panel))
+        values = table.flatten(features.values[:, :, [features.names.index(name) for name in self.columns]])
+        predictions, fold = self._predict(table, values, sigma)
+        known = np.flatnonzero(np.isfinite(predictions[:, -1]))
+        frame = pd.DataFrame(predictions[known], columns=list(PREDICTION_COLUMNS))
+        frame["session"] = panel.sessions[table.session_row[known]]
+        frame["ticker"] = np.array(panel.tickers)[table.ticker_column[known]]
+        frame["fold"] = fold[known].astype(np.int32)
+        return SavedPredictions(sorted_frame(frame))
+
+    def session_rows(self, sessions: np.ndarray) -> np.ndarray:
+        """Return the session row of each date, shape [K]; weekdays are counted beyond the last known session."""
+        rows = np.searchsorted(self._dates, sessions)
+        beyond = sessions > self._dates[-1]
+        rows[beyond] = len(self._dates) - 1 + np.busday_count(self._dates[-1], sessions[beyond])
+        return rows
+
+    def model_of(self, session_row: int) -> FoldModel | None:
+        """Return the fold that serves a session row, None outside every test block."""
+        for model in self.models:
+            if model.fold.test_first <= session_row < self._block(model)[1]:
+                return model
+        return None
+
+    def bar_features(self, ticker: str, bars: Bars, count: int) -> np.ndarray:
+        """Return the unscaled inputs of the last `count` bars, shape [count, F]."""
+        price = dict(zip(PRICE_COLUMNS, latest_price_features(bars, count).T, strict=True))
+        for name in self.columns:
+            if name not in price and name not in bars.columns:
+                raise InputError(
+                    f"bars of {ticker}: expected the column `{name}` that the model was trained with, received "
+                    f"{', '.join(sorted(bars.columns)) or 'no columns'}; pass the panel's columns to `make_feeds`"
+                )
+        start = max(len(bars) - count, 0)
+        return np.column_stack([price[n] if n in price else bars.columns[n][start:] for n in self.columns])
+
+    @cached_property
+    def _dates(self) -> np.ndarray:
+        return self.sessions.to_numpy().astype("datetime64[D]")
+
+    def _block(self, model: FoldModel) -> tuple[int, int]:
+        """Return the rows that a fold serves; the last, shorter block may be continued beyond the known sessions."""
+        fold = model.fold
+        if fold.test_stop < len(self.sessions):
+            return fold.test_first, fold.test_stop
+        return fold.test_first, fold.test_first + self.spec.test_sessions
+
+    def _predict(self, table: BarTable, features: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions [R, 5] and the number of the fold that made each [R] (0 for none)."""
+        predictions = np.full((len(table), len(PREDICTION_COLUMNS)), np.nan)
+        served_by = np.zeros(len(table), dtype=np.int64)
+        age = np.arange(len(table)) - table.first_position
+        for model in self.models:
+            segments = find_segments(
+                table.session_row, table.first_position, table.missed, self._block(model), self.spec
+            )
+            positions = segments.positions()
+            chances = model.probabilities(model.scaler.transform(features[positions]), segments)
+            told = segments.predicted() & (age[positions] >= self.spec.masked_bars)
+            at = positions[told]
+            predictions[at] = model.with_score(chances[told], sigma[at], self.spec)
+            served_by[at] = model.fold.number
+        return predictions, served_by
+
+
+class WalkForwardStepper:
+    """Predicts one stock bar by bar, carrying the LSTM's state from bar to bar.
+
+    A bar that was never asked for is fed all the same when the next one is, so the answers depend on the
+    history alone and not on who asked when.
+    """
+
+    def __init__(self, predictor: WalkForwardPredictor, ticker: str) -> None:
+        self._predictor = predictor
+        self._ticker = ticker
+        self._model: FoldModel | None = None
+        self._states: list[State] = []
+        self._fed = 0
+        self._answer = _NOTHING
+
+    def step(self, bars: Bars) -> np.ndarray:
+        """Return the prediction for the last of `bars`, shape [5], NaN where there is none."""
+        if len(bars) > self._fed:
+            self._answer = self._next_answer(bars)
+        return self._answer.copy()
+
+    def _next_answer(self, bars: Bars) -> np.ndarray:
+        predictor, last = self._predictor, len(bars) - 1
+        rows = predictor.session_rows(bars.sessions[max(self._fed - 1, 0) :])
+        model = predictor.model_of(int(rows[-1]))
+        if model is None:
+            self._model = None
+            return _NOTHING
+        begin = self._segment_start(model, bars, rows)
+        if begin is not None:
+            self._restart(model, max(begin - predictor.spec.warm_up_bars, 0))
+        chances = self._feed(model, bars)
+        if last < predictor.spec.masked_bars:
+            return _NOTHING
+        return model.with_score(chances, volatility(bars)[-1], predictor.spec)
+
+    def _segment_start(self, model: FoldModel, bars: Bars, rows: np.ndarray) -> int | None:
+        """Return the bar at which the state is made anew, None where the carried state serves."""
+        if self._model is not model:
+            rows = self._predictor.session_rows(bars.sessions)
+        inside = rows >= model.fold.test_first
+        gaps = np.diff(rows, prepend=rows[0]) - 1 > self._predictor.spec.gap_sessions
+        begins = np.flatnonzero(inside & (gaps | ~np.concatenate([[self._model is model], inside[:-1]])))
+        return None if not len(begins) else int(begins[-1]) + len(bars) - len(rows)
+
+    def _restart(self, model: FoldModel, warm_from: int) -> None:
+        self._model, self._fed = model, warm_from
+        self._states = [network.zero_state(1) for network in model.networks]
+
+    def _feed(self, model: FoldModel, bars: Bars) -> np.ndarray:
+        """Feed the bars not fed yet and return the mean probabilities after the last, shape [4]."""
+        features = self._predictor.bar_features(self._ticker, bars, len(bars) - self._fed)
+        for inputs in model.scaler.transform(features)[:, None, :]:
+            stepped = [n.step(inputs, s) for n, s in zip(model.networks, self._states, strict=True)]
+            self._states = [state for _, state in stepped]
+        self._fed = len(bars)
+        each = [n.probabilities(logits)[0] for n, (logits, _) in zip(model.networks, stepped, strict=True)]
+        return np.asarray(np.mean(each, axis=0))
+
+
+def panel_volatility(panel: PricePanel) -> np.ndarray:
+    """Return `models.features.volatility` of every ticker, shape [T, N], NaN where a stock did not trade."""
+    sigma = np.full(panel.close.shape, np.nan)
+    for column, ticker in enumerate(panel.tickers):
+        sigma[panel.traded[:, column], column] = volatility(panel.bars(ticker))
+    return sigma

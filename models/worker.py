@@ -1,0 +1,200 @@
+"""Training processes: each is spawned, loads TensorFlow once with one thread, and works through tasks.
+
+Parent and worker speak over a pipe: a task down, then up the number of each finished epoch and at the end
+``done`` or the text of what went wrong. Arrays travel as files that the worker maps. A worker ends when its
+parent does, however that happens, so that no process is left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import numpy as np
+
+from feeds.errors import EnvironmentFailure
+from models.fold_cache import write_network
+from models.fold_window import FoldWindow, fit_data
+from models.folds import Fold
+from models.network import fit_network
+from models.spec import ModelSpec
+
+_ARRAYS = ("inputs", "classes", "session_row", "ticker_column")
+# Before numpy and TensorFlow are loaded, so in the environment that a worker is born with.
+WORKER_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network to train: a fold, a seed, where its arrays are and where the result goes."""
+
+    fold: Fold
+    spec: ModelSpec
+    seed: int
+    arrays: Path
+    result: Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker reports: `epoch` finished of a task, or the task itself when `finished`."""
+
+    task: Task
+    epoch: int
+    finished: bool
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+def write_window(window: FoldWindow, folder: Path) -> None:
+    """Write a window's arrays where workers map them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(window, name), allow_pickle=False)
+
+
+def train(task: Task, on_epoch: Callable[[int], None]) -> None:
+    """Train one network in this process and write it to `task.result`."""
+    arrays = [np.load(task.arrays / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS]
+    inputs, classes, session_row, ticker_column = arrays
+    data = fit_data(inputs, classes, session_row, ticker_column, task.fold, task.spec)
+    write_network(fit_network(data, task.spec, task.seed, on_epoch), task.result)
+
+
+def train_in_processes(tasks: Sequence[Task], jobs: int) -> Generator[Event, None, None]:
+    """Train `tasks` in at most `jobs` processes; yields what they report, in the order it comes in.
+
+    Closing the generator ends the processes at once.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If a process dies without a word (killed, out of memory).
+    RuntimeError
+        With the worker's traceback, if the training itself fails.
+    """
+    waiting = iter(tasks)
+    workers = [_start_worker() for _ in range(min(jobs, len(tasks)))]
+    try:
+        for worker in workers:
+            _hand_out(worker, waiting)
+        while busy := [worker for worker in workers if worker.task is not None]:
+            ready = wait([worker.pipe for worker in busy])
+            for worker in (w for w in busy if w.pipe in ready):
+                event = _receive(worker)
+                if event.finished:
+                    _hand_out(worker, waiting)
+                yield event
+    finally:
+        for worker in workers:
+            _stop(worker)
+
+
+def _start_worker() -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    with _environment(WORKER_ENVIRONMENT):
+        process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _hand_out(worker: _Worker, waiting: Iterator[Task]) -> None:
+    worker.task = next(waiting, None)
+    if worker.task is not None:
+        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when its answer is read
+            worker.pipe.send(worker.task)
+
+
+def _receive(worker: _Worker) -> Event:
+    assert worker.task is not None
+    try:
+        kind, content = worker.pipe.recv()
+    except (EOFError, ConnectionResetError) as error:
+        worker.process.join()
+        raise EnvironmentFailure(
+            f"the training process of fold {worker.task.fold.number} died with exit code {worker.process.exitcode}: "
+            "most often the memory is full; use fewer `--jobs` or fewer tickers (finished folds are kept in the cache)"
+        ) from error
+    if kind == "failed":
+        raise RuntimeError(f"training of fold {worker.task.fold.number} failed:\n{content}")
+    return Event(worker.task, content, finished=kind == "done")
+
+
+def _stop(worker: _Worker) -> None:
+    """End a process at once: results are written whole or not at all, so nothing is lost but time."""
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()
+
+
+def _work(pipe: Connection) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_outcome(task, pipe))
+
+
+def _outcome(task: Task, pipe: Connection) -> tuple[str, int | str]:
+    finished = 0
+
+    def report(epoch: int) -> None:
+        nonlocal finished
+        finished = epoch
+        pipe.send(("epoch", epoch))
+
+    try:
+        train(task, report)
+    except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback
+        return "failed", traceback.format_exc()
+    return "done", finished
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
