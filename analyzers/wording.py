@@ -1,0 +1,144 @@
+"""Numbers and verdicts in words: how the report says what was measured, and no more than that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+UNKNOWN = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+_CERTAIN_T = 2.0
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a fraction as percent, or a dash where it is unknown."""
+    return UNKNOWN if _missing(value) else f"{_signed(float(value or 0) * 100, digits)}\N{NO-BREAK SPACE}%"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a number with thousands separated, or a dash where it is unknown."""
+    return UNKNOWN if _missing(value) else _signed(float(value or 0), digits)
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thousands separated, or a dash where it is unknown."""
+    return number(value, 0)
+
+
+def usd(value: float | None) -> str:
+    """Return whole dollars, or a dash where they are unknown."""
+    return UNKNOWN if _missing(value) else f"{number(value, 0)}\N{NO-BREAK SPACE}USD"
+
+
+def day(value: Any) -> str:
+    """Return an ISO date, or a dash where there is none."""
+    return UNKNOWN if value is None or pd.isna(value) else str(pd.Timestamp(value).date())
+
+
+def plain(value: object, grouped: bool = True) -> str:
+    """Return any setting or fact as a person would write it; `grouped` separates thousands."""
+    if value is None or value == "":
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:{',' if grouped else ''}.15g}".replace("-", _MINUS)
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {plain(item, grouped)}" for key, item in value.items()) or UNKNOWN
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(item, grouped) for item in value) or UNKNOWN
+    return str(value)
+
+
+def verdict(metrics: Mapping[str, Any], first: Any, last: Any, benchmark_name: str = "") -> str:
+    """Say in plain words what came out, and whether luck alone could give it.
+
+    Parameters
+    ----------
+    metrics : mapping
+        As `analyzers.statistics.performance` returns it.
+    first, last : date-like
+        First and last session.
+    benchmark_name : str
+        What it is: "equal weight, monthly".
+
+    Returns
+    -------
+    str
+        Two or three sentences. The last rests on the 95 % interval of the Sharpe ratio: it
+        speaks of one strategy tried once, never of the best of many.
+    """
+    if _missing(metrics.get("total_return")):
+        return "The run has fewer than two sessions, so there is nothing to judge."
+    span = f"Over {day(first)} to {day(last)}"
+    compared = _compared(metrics, benchmark_name)
+    if not metrics.get("n_trades"):
+        return f"{span} the strategy made no trade{compared}. There is nothing to judge."
+    return f"{span} the strategy returned {percent(metrics['total_return'])} after costs{compared}. {_luck(metrics)}"
+
+
+def model_verdict(pooled: Mapping[str, Any] | None) -> str:
+    """Say whether out-of-sample predictions were better than the shares of the classes in training.
+
+    Parameters
+    ----------
+    pooled : mapping, optional
+        ``log_loss``, ``prior_log_loss``, ``information_coefficient`` and
+        ``information_coefficient_t`` over all test sessions.
+    """
+    if not pooled or _missing(pooled.get("log_loss")) or _missing(pooled.get("prior_log_loss")):
+        return "No out-of-sample prediction has a known outcome yet, so the model cannot be judged."
+    skill = 1.0 - pooled["log_loss"] / pooled["prior_log_loss"]
+    beats = "beat" if skill > 0 else "did not beat"
+    sentence = (
+        f"Out of sample the model {beats} its class prior: log-loss {number(pooled['log_loss'], 4)} against "
+        f"{number(pooled['prior_log_loss'], 4)}, a skill of {percent(skill, 2)}."
+    )
+    return f"{sentence} {_ranking(pooled)}"
+
+
+def _compared(metrics: Mapping[str, Any], name: str) -> str:
+    gained = metrics.get("benchmark_total_return")
+    what = f"the benchmark ({name})" if name else "the benchmark"
+    return "" if _missing(gained) else f", {what} {percent(gained)}"
+
+
+def _luck(metrics: Mapping[str, Any]) -> str:
+    low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
+    if _missing(metrics.get("sharpe")) or low is None or high is None:
+        return "Its value did not vary, so no Sharpe ratio can be given."
+    interval = f"95\N{NO-BREAK SPACE}% interval {number(low)} to {number(high)}"
+    ratio = f"Its Sharpe ratio is {number(metrics['sharpe'])}, {interval}"
+    if low > 0:
+        return f"{ratio}: more than luck alone would give, if this was the only strategy tried."
+    if high < 0:
+        return f"{ratio}: worse than luck alone would give."
+    return f"{ratio}, which includes 0: luck alone could give this."
+
+
+def _ranking(pooled: Mapping[str, Any]) -> str:
+    coefficient, t = pooled.get("information_coefficient"), pooled.get("information_coefficient_t")
+    if coefficient is None or t is None or _missing(coefficient) or _missing(t):
+        return "Its ranking of the stocks could not be measured."
+    figures = f"(mean rank correlation {number(coefficient, 4)}, t = {number(t, 1)})"
+    if t >= _CERTAIN_T:
+        return f"It ranked the stocks better than chance {figures}."
+    if t <= -_CERTAIN_T:
+        return f"It ranked the stocks worse than chance {figures}."
+    return f"Its ranking of the stocks cannot be told from chance {figures}."
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    # What rounds to zero has no sign.
+    text = text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+    return text.replace("-", _MINUS)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
