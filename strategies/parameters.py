@@ -73,15 +73,14 @@ def check_parameters(strategy: Any, unknown: Iterable[str], ranges: Mapping[str,
     name_of_class = type(strategy).__name__
     for name in unknown:
         raise unknown_name(f"parameter of {name_of_class}", name, strategy.params._getkeys())
+    defaults = strategy.params._getkwargsdefault()
     for name, (least, most) in ranges.items():
         value = getattr(strategy.params, name)
-        if not _is_number(value) or not least <= value <= most:
-            rule = f"from {least:g}" + ("" if math.isinf(most) else f" to {most:g}")
-            raise InputError(f"`{name}` of {name_of_class}: expected a number {rule}, received {value!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        kinds: tuple[type, ...] = (int,) if isinstance(defaults[name], int) else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
+            rule = ("a number" if float in kinds else "a whole number") + f" from {least:g}"
+            rule += "" if math.isinf(most) else f" to {most:g}"
+            raise InputError(f"`{name}` of {name_of_class}: expected {rule}, received {value!r}")
 
 
 def _typed(strategy: Any, name: str, default: Any, text: str) -> Any:

@@ -25,6 +25,34 @@ class TestAUsersIndicator(IndicatorContract):
         return Momentum(data, **params)
 
 
+class Peeking(ColumnIndicator):
+    """Shows the next bar's close, where the whole column is at hand."""
+
+    lines = ("close",)
+
+    def bars_needed(self):
+        return 1
+
+    def compute(self, bars):
+        return np.append(bars.close[1:], bars.close[-1])[:, None]
+
+
+def test_contract_catches_an_indicator_that_sees_the_future(make_panel):
+    class Contract(IndicatorContract):
+        def make(self, data, **params):
+            return Peeking(data, **params)
+
+    bars = make_panel(sessions=160, tickers=1).bars("T000")
+    whole = observe(bars, Contract().make)
+    other_modes = (True, False)
+    with pytest.raises(AssertionError):
+        Contract().test_changing_the_future_leaves_the_past(bars, whole)
+    with pytest.raises(AssertionError):
+        Contract().test_cutting_history_leaves_the_last_value(bars, whole, 60, (True, True))
+    with pytest.raises(AssertionError):
+        Contract().test_run_modes_agree(bars, whole, other_modes, make_panel)
+
+
 @pytest.mark.parametrize("question", ["bars_needed", "compute"])
 def test_column_indicator_names_the_question_that_was_not_answered(make_panel, question):
     answers = {"bars_needed": lambda self: 1, "compute": lambda self, bars: bars.close[:, None]}
