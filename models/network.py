@@ -111,7 +111,8 @@ def build_network(spec: ModelSpec, n_features: int, seed: int) -> Any:
         model.add(keras.layers.LSTM(spec.units, return_sequences=True))
     model.add(keras.layers.LayerNormalization())
     model.add(keras.layers.Dropout(spec.dropout))
-    model.add(keras.layers.Dense(len(CLASS_NAMES)))
+    # From zero weights the training starts at equal probabilities instead of at a random opinion.
+    model.add(keras.layers.Dense(len(CLASS_NAMES), kernel_initializer="zeros"))
     model.compile(
         optimizer=keras.optimizers.Adam(spec.learning_rate, clipnorm=spec.clipnorm),
         # The weights of a batch sum to about 1, so the sum is the mean over sessions.

@@ -155,6 +155,7 @@ def _stop(worker: _Worker) -> None:
 def _work(pipe: Connection) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _silence_libraries()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
@@ -177,6 +178,13 @@ def _outcome(task: Task, pipe: Connection) -> tuple[str, int | str]:
     except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback
         return "failed", traceback.format_exc()
     return "done", finished
+
+
+def _silence_libraries() -> None:
+    """Send what TensorFlow's native code writes to stderr nowhere; errors travel through the pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _end_with_parent() -> None:

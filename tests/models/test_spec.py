@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from feeds.errors import InputError
+from models.features import PRICE_COLUMNS
+from models.spec import PRESETS, resolve
+
+
+def test_presets_hold_what_the_documents_say():
+    default, tiny = PRESETS["default"], PRESETS["tiny"]
+    assert (default.units, default.train_sessions, default.validation_sessions, default.seeds) == (32, 1260, 252, 5)
+    assert (tiny.units, tiny.epochs, tiny.seeds, tiny.train_sessions) == (16, 15, 1, 756)
+    assert (PRESETS["single"].label, PRESETS["single"].cross_sectional) == ("scaled", False)
+    assert PRESETS["fk1"].price_columns == ("return_1",)
+    assert all(name == spec.name for name, spec in PRESETS.items())
+
+
+def test_resolve_overrides_are_typed():
+    spec = resolve(
+        "tiny", {"seeds": 3, "dropout": 0, "price_columns": ["return_1", "rsi"], "holdout_from": "2020-01-02"}
+    )
+    assert (spec.seeds, spec.dropout, spec.price_columns) == (3, 0.0, ("return_1", "rsi"))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("tinny", {}, "unknown model 'tinny'.*Did you mean 'tiny'"),
+        ("tiny", {"seed": 1}, "unknown model setting 'seed'.*Did you mean 'seeds'"),
+        ("tiny", {"name": "x"}, "unknown model setting 'name'"),
+        ("tiny", {"units": 16.5}, "model setting `units`: expected int, received 16.5"),
+        ("tiny", {"units": True}, "model setting `units`: expected int, received True"),
+        ("tiny", {"dropout": "much"}, "model setting `dropout`: expected float, received 'much'"),
+        ("tiny", {"insider": 1}, "model setting `insider`: expected bool, received 1"),
+        ("tiny", {"label": "relativ"}, "unknown label 'relativ'.*Did you mean 'relative'"),
+        ("tiny", {"price_columns": "rsi"}, "model setting `price_columns`: expected list of names, received 'rsi'"),
+        ("tiny", {"price_columns": ["rsl"]}, "unknown price column 'rsl'.*Did you mean 'rsi'"),
+        ("tiny", {"price_columns": []}, "model setting `price_columns`: expected at least one column"),
+        ("tiny", {"horizon": 0}, "model setting `horizon`: expected a whole number of at least 1, received 0"),
+        ("tiny", {"dropout": 1.0}, r"model setting `dropout`: expected a number in \[0, 1\), received 1.0"),
+        ("tiny", {"learning_rate": 0}, "model setting `learning_rate`: expected a number above 0, received 0.0"),
+        ("tiny", {"clipnorm": -1}, "model setting `clipnorm`: expected a number above 0"),
+        ("tiny", {"chunk_bars": 60}, "model setting `chunk_bars`: expected more than `masked_bars`, received 60"),
+        ("tiny", {"train_sessions": 150}, "model setting `train_sessions`: expected at least 193 .*received 150"),
+        (
+            "tiny",
+            {"holdout_from": "soon"},
+            "model setting `holdout_from`: expected a date like 2023-01-01, received 'soon'",
+        ),
+        ("tiny", {"holdout_from": 7}, "model setting `holdout_from`: expected date, received 7"),
+    ],
+)
+def test_resolve_mistakes_say_what_to_do(name, overrides, message):
+    with pytest.raises(InputError, match=message):
+        resolve(name, overrides)
+
+
+def test_require_names_few_names_point_to_the_single_model():
+    with pytest.raises(InputError, match="expected at least 10 tickers, received 9; choose `--model single`"):
+        resolve("tiny").require_names(9)
+    resolve("tiny").require_names(10)
+    resolve("single").require_names(1)
+
+
+def test_columns_of_takes_what_is_wanted_and_there():
+    available = (*PRICE_COLUMNS, "ins_buy_21", "xs_market", "other")
+    assert resolve("default").columns_of(available) == (*PRICE_COLUMNS, "ins_buy_21", "xs_market")
+    assert resolve("single").columns_of(available) == (*PRICE_COLUMNS, "ins_buy_21")
+    assert resolve("fk1").columns_of(available) == ("return_1",)
+
+
+def test_columns_of_a_missing_price_column_is_named():
+    with pytest.raises(InputError, match="unknown model column 'warm'"):
+        resolve("tiny").columns_of(PRICE_COLUMNS[:-1])
+
+
+def test_canonical_ignores_what_does_not_change_a_fold():
+    assert resolve("tiny", {"seeds": 4}).canonical() == resolve("tiny").canonical()
+    assert resolve("tiny", {"units": 17}).canonical() != resolve("tiny").canonical()
