@@ -104,9 +104,13 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times the powers of ten from `low` to `high`."""
+    """Return 1, 2 and 5 times the powers of ten from `low` to `high`, with steps between where those are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [tick for power in powers for nice in (1, 2, 5) if low <= (tick := nice * 10.0**power) <= high]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = [tick for power in powers for nice in steps if low <= (tick := nice * 10.0**power) <= high]
+        if len(ticks) > 3:
+            break
+    return ticks
 
 
 def date_ticks(first: pd.Timestamp, last: pd.Timestamp, count: int) -> list[tuple[pd.Timestamp, str]]:
@@ -124,8 +128,7 @@ def _drawing(
     sessions: pd.DatetimeIndex, lines: Sequence[Line], labels: Labels, description: str, frame: Frame
 ) -> str:
     known = np.concatenate([line.values[np.isfinite(line.values)] for line in lines])
-    low, high = _span(known)
-    log = low > 0 and high / low > _LOG_FROM_RATIO
+    low, high, log = _span(known)
     ticks = log_ticks(low, high) if log else linear_ticks(low, high, frame.y_ticks)
     y = _Scale(low, high, frame.height - frame.bottom, frame.top, log)
     days = sessions.to_numpy().astype("datetime64[D]").astype(float)
@@ -138,16 +141,19 @@ def _drawing(
     )
 
 
-def _span(values: np.ndarray) -> tuple[float, float]:
-    """Return the range to draw; a flat line gets room on both sides."""
+def _span(values: np.ndarray) -> tuple[float, float, bool]:
+    """Return the range to draw and whether on a log scale; a flat line gets room on both sides."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    room = (high - low) * 0.03 or max(abs(high) * 0.05, 0.01)
+    if low > 0 and high / low > _LOG_FROM_RATIO:
+        room = (high / low) ** 0.03
+        return low / room, high * room, True
+    space = (high - low) * 0.03 or max(abs(high) * 0.05, 0.01)
     # A drawdown's upper edge is zero itself.
-    return low - room, high + (room if high != 0 or high == low else 0.0)
+    return low - space, high + (space if high != 0 or high == low else 0.0), False
 
 
 def _horizontal(ticks: Sequence[float], labels: Labels, y: _Scale, frame: Frame) -> str:
-    step = min(np.diff(ticks), default=1.0)
+    step = float(min(np.diff(ticks), default=1.0))
     rows = []
     for tick in ticks:
         at = f"{float(y(tick)):.1f}"

@@ -172,7 +172,7 @@ def metrics_table(run: RunReport) -> Table:
         ("Longest time below a peak, days", count(m.get("max_drawdown_days")), ""),
         ("Growth per year over deepest drawdown", number(m.get("calmar")), ""),
         ("Beta to the benchmark", number(m.get("beta")), ""),
-        ("Alpha per year", percent(m.get("alpha")), ""),
+        ("Alpha to the benchmark, per year", percent(m.get("alpha")), ""),
         ("Mean exposure", percent(m.get("exposure"), 0), ""),
         ("Turnover per year, one-sided", percent(m.get("turnover"), 0), ""),
         ("Trades", count(m.get("n_trades")), ""),
@@ -186,7 +186,8 @@ def metrics_table(run: RunReport) -> Table:
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
-    return f"{number(metrics.get('sharpe_low'))} to {number(metrics.get('sharpe_high'))}"
+    low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
+    return number(None) if low is None else f"{number(low)} to {number(high)}"
 
 
 def _charts(run: RunReport) -> list[dict[str, Any]]:

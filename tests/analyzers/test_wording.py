@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from analyzers import wording
+from analyzers.wording import model_verdict, verdict
+
+RESULT = {
+    "total_return": 0.1234,
+    "n_trades": 12,
+    "sharpe": 0.31,
+    "sharpe_low": -0.5,
+    "sharpe_high": 1.1,
+    "benchmark_total_return": -0.02,
+}
+
+
+def said(**changes: object) -> str:
+    return verdict(RESULT | changes, "2017-01-03", pd.Timestamp("2020-01-31"), "equal weight").replace("\xa0", " ")
+
+
+def test_verdict_interval_around_zero_says_luck_could_give_it():
+    assert said() == (
+        "Over 2017-01-03 to 2020-01-31 the strategy returned 12.3 % after costs, the benchmark (equal weight) −2.0 %. "
+        "Its Sharpe ratio is 0.31, 95 % interval −0.50 to 1.10, which includes 0: luck alone could give this."
+    )
+
+
+def test_verdict_interval_above_zero_claims_skill_only_for_a_single_try():
+    assert said(sharpe_low=0.1).endswith("more than luck alone would give, if this was the only strategy tried.")
+
+
+def test_verdict_interval_below_zero_says_worse_than_luck():
+    assert said(sharpe=-2.0, sharpe_low=-3.0, sharpe_high=-1.0).endswith("−1.00: worse than luck alone would give.")
+
+
+def test_verdict_without_benchmark_compares_with_nothing():
+    assert "benchmark" not in said(benchmark_total_return=None)
+
+
+def test_verdict_unnamed_benchmark_is_called_the_benchmark():
+    assert ", the benchmark \N{MINUS SIGN}2.0" in verdict(RESULT, "2017-01-03", "2018-01-03")
+
+
+def test_verdict_without_trades_judges_nothing():
+    assert said(n_trades=0) == (
+        "Over 2017-01-03 to 2020-01-31 the strategy made no trade, the benchmark (equal weight) −2.0 %. "
+        "There is nothing to judge."
+    )
+
+
+def test_verdict_without_variance_gives_no_sharpe():
+    assert said(sharpe=None, sharpe_low=None, sharpe_high=None).endswith("so no Sharpe ratio can be given.")
+
+
+def test_verdict_of_one_session_judges_nothing():
+    assert verdict({"total_return": None}, None, None) == (
+        "The run has fewer than two sessions, so there is nothing to judge."
+    )
+
+
+POOLED = {
+    "log_loss": 1.38,
+    "prior_log_loss": 1.386,
+    "information_coefficient": 0.02,
+    "information_coefficient_t": 3.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "Out of sample the model beat its class prior: log-loss 1.3800 against 1.3860, a skill of 0.43 %."),
+        ({"log_loss": 1.39}, "did not beat its class prior: log-loss 1.3900 against 1.3860, a skill of −0.29 %."),
+        ({}, "It ranked the stocks better than chance (mean rank correlation 0.0200, t = 3.0)."),
+        ({"information_coefficient_t": 1.9}, "Its ranking of the stocks cannot be told from chance"),
+        ({"information_coefficient_t": -2.5}, "It ranked the stocks worse than chance"),
+        ({"information_coefficient": float("nan")}, "Its ranking of the stocks could not be measured."),
+        ({"log_loss": None}, "No out-of-sample prediction has a known outcome yet"),
+    ],
+)
+def test_model_verdict_says_what_was_measured(changes, sentence):
+    assert sentence in model_verdict(POOLED | changes).replace("\xa0", " ")
+
+
+def test_model_verdict_without_evaluation_judges_nothing():
+    assert "cannot be judged" in model_verdict(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (wording.percent(-0.0004), "0.0 %"),
+        (wording.percent(None), "–"),
+        (wording.percent(float("nan")), "–"),
+        (wording.number(-1234.5), "−1,234.50"),
+        (wording.usd(1e6), "1,000,000 USD"),
+        (wording.day(pd.NaT), "–"),
+        (wording.plain(True), "yes"),
+        (wording.plain(20240101, grouped=False), "20240101"),
+        (wording.plain(100000.0), "100,000"),
+        (wording.plain(0.0005), "0.0005"),
+        (wording.plain(None), "–"),
+        (wording.plain([]), "–"),
+        (wording.plain(["AAA", 2]), "AAA, 2"),
+        (wording.plain({"a": 1, "b": False}), "a = 1, b = no"),
+        (wording.plain(pd.Timestamp("2020-01-02")), "2020-01-02"),
+    ],
+)
+def test_numbers_are_written_for_people(text, expected):
+    assert text.replace("\xa0", " ") == expected
