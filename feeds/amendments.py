@@ -12,11 +12,13 @@ experience that deleting an original for a holdings-only amendment loses trades.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 _KEY = ("table", "security", "transacted_on", "code", "direct_indirect")
@@ -88,35 +90,47 @@ def apply_amendments(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, int]]:
     amended = (rows["form"] == "4/A") & rows["accepted_at"].notna()
     if not amended.any():
         return rows, {}
-    involved = rows[rows["issuer_cik"].isin(rows.loc[amended, "issuer_cik"].unique()) & rows["accepted_at"].notna()]
-    states: list[_Row] = []
-    for _, issuer in involved.groupby("issuer_cik", sort=False):
-        states += _replay(issuer)
+    involved = rows[_of_amending_owners(rows, amended) & rows["accepted_at"].notna()]
+    states = _replay(involved)
     return _written(rows, states), {s.position: s.replaces.position for s in states if s.replaces is not None}
 
 
-def _replay(issuer: pd.DataFrame) -> list[_Row]:
-    """Go through one issuer's filings in the order of acceptance."""
-    book, states = _Book(), []
-    for _, filing in issuer.groupby("accession", sort=False):
-        current = [_state(position, row) for position, row in zip(filing.index, filing.itertuples(), strict=True)]
-        if filing["form"].iloc[0] == "4/A":
-            _amend(current, book.valid(current[0].owners), filing["original_filed_on"].iloc[0])
+def _of_amending_owners(rows: pd.DataFrame, amended: pd.Series) -> np.ndarray:
+    """Tell which rows are of an issuer and owner who amended something: all that can be concerned."""
+    pairs = rows.loc[amended, ["issuer_cik", "owner_ciks"]].itertuples(index=False)
+    amending = {(cik, owner) for cik, owners in pairs for owner in owners}
+    every = zip(rows["issuer_cik"], rows["owner_ciks"], strict=True)
+    return np.array([any((cik, owner) in amending for owner in owners) for cik, owners in every], dtype=bool)
+
+
+def _replay(rows: pd.DataFrame) -> list[_Row]:
+    """Go through the filings in the order of acceptance."""
+    books: dict[Any, _Book] = defaultdict(_Book)
+    states: list[_Row] = []
+    filings = zip(rows.itertuples(), rows["original_filed_on"].array, strict=True)
+    for _, group in itertools.groupby(filings, key=lambda pair: pair[0].accession):
+        filing = list(group)
+        head, original_filed_on = filing[0]
+        current = [_state(row) for row, _ in filing]
+        book = books[head.issuer_cik]
+        if head.form == "4/A":
+            _amend(current, book.valid(current[0].owners), original_filed_on)
         book.add(current)
         states += current
     return states
 
 
-def _state(position: Any, row: Any) -> _Row:
+def _state(row: Any) -> _Row:
     return _Row(
-        position=position,
+        position=row.Index,
         accession=row.accession,
         accepted_at=row.accepted_at,
         root_filed_on=row.filed_on,
         first_accepted_at=row.accepted_at,
         table=row.table,
         security=" ".join((row.security_title or "").lower().split()),
-        transacted_on=None if pd.isna(row.transacted_on) else row.transacted_on,
+        # NaT differs from itself, None does not.
+        transacted_on=None if row.transacted_on is pd.NaT else row.transacted_on,
         code=row.code,
         direct_indirect=row.direct_indirect,
         shares=row.shares,

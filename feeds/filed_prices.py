@@ -60,10 +60,9 @@ def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable
 def _ranges(table: TransactionTable, panel: PricePanel, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the as-traded low and high of each row's day, shape [rows, classes of an issuer]; NaN unknown."""
     rows = table.rows
-    days = rows["transacted_on_checked"].to_numpy().astype(panel.sessions.to_numpy().dtype)
-    at = np.searchsorted(panel.sessions.to_numpy(), days, side="right") - 1
-    near = np.zeros(len(rows), dtype=bool)
-    near[at >= 0] = (days - panel.sessions.to_numpy()[at])[at >= 0] <= np.timedelta64(_DAYS_BACK, "D")
+    days, sessions = rows["transacted_on_checked"].to_numpy(), panel.sessions.to_numpy().astype("datetime64[s]")
+    at = np.searchsorted(sessions, days, side="right") - 1
+    near = (at >= 0) & (days - sessions[at] <= np.timedelta64(_DAYS_BACK, "D"))
     usable = np.flatnonzero(asked & near)
     issuers = pd.Index(sorted(table.tickers["cik"].unique()))
     owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)

@@ -8,6 +8,9 @@ direction, shares and price across accessions are one trade only if
 - (b) one of them is held indirectly, or
 - (c) the same filing agent sent both within 15 minutes, at least 10,000 shares, equal holdings after.
 
+Grants, exercises and the like (codes A, F, I, M) are personal: boards and officers get equal ones by
+the dozen, some in trusts, so there only (a) counts.
+
 Inside one filing nothing is collapsed: equal tranches are real, and the k-th of one filing can only
 be the k-th of another. The later row names the earlier in `duplicate_of` and stays in the table.
 """
@@ -22,6 +25,7 @@ import pandas as pd
 _AGENT_WINDOW = pd.Timedelta(minutes=15)
 _AGENT_SHARES = 10_000
 _AGENT_DIGITS = 10
+_PERSONAL_CODES = frozenset({"A", "F", "I", "M"})
 _KEY = ["issuer_cik", "table", "security", "transacted_on", "code", "acquired_disposed", "shares", "price"]
 
 
@@ -77,6 +81,8 @@ def _duplicates_in(group: pd.DataFrame) -> dict[Any, str]:
 def _one_trade(first: Any, second: Any) -> bool:
     if not set(first.owner_ciks).isdisjoint(second.owner_ciks):
         return True
+    if second.code in _PERSONAL_CODES:
+        return False
     if "I" in (first.direct_indirect, second.direct_indirect):
         return True
     return (

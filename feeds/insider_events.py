@@ -1,0 +1,155 @@
+"""The base set of insider features: open-market purchases and sales, placed on sessions.
+
+Out of the table come the rows of the non-derivative table with code P acquired or S disposed, of a
+listed issuer that the source covers, timed, of common stock, not another report of the same trade, and
+not by ten-percent owners who are neither officers nor directors. Grants, exercises, tax
+withholding, gifts and table II never enter. A row whose price cannot be true counts its insider and
+adds no dollars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feeds.form4 import is_common_stock
+from feeds.insider_routine import classify
+from feeds.sessions import session_rows, trading_sessions
+from feeds.transaction_table import TransactionTable
+
+_EARLIEST = pd.Timestamp("1990-01-02")
+# Far beyond any session: "never replaced".
+NEVER = np.int64(2**40)
+_CENTS_LIMIT = 1e15
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Consecutive sessions from the first filing (or the panel's start) to the panel's end.
+
+    Attributes
+    ----------
+    sessions : DatetimeIndex, shape [E]
+        `offset` sessions before the panel, then the panel's own.
+    """
+
+    sessions: pd.DatetimeIndex
+    offset: int
+
+    @staticmethod
+    def reaching_back(panel_sessions: pd.DatetimeIndex, first: pd.Timestamp | None) -> Clock:
+        """Put the exchange's sessions since `first` (UTC) before those of the panel."""
+        start = panel_sessions[0]
+        day = start if first is None else max(first.tz_localize(None).normalize(), _EARLIEST)
+        if day >= start:
+            return Clock(panel_sessions, 0)
+        before = trading_sessions(day, start)
+        before = before[before < start]
+        return Clock(pd.DatetimeIndex(before.append(panel_sessions)), len(before))
+
+    def rows(self, instants: pd.Series) -> np.ndarray:
+        """Return the row of the first session that may know each instant; `NEVER` for NaT, E beyond the end."""
+        rows = np.full(len(instants), NEVER, dtype=np.int64)
+        known = instants.notna().to_numpy()
+        rows[known] = session_rows(pd.DatetimeIndex(instants[known]), self.sessions)
+        return rows
+
+
+@dataclass(frozen=True)
+class Events:
+    """Base rows as arrays of length M, in the order of acceptance.
+
+    Attributes
+    ----------
+    index : ndarray
+        Index of each event's row in the table.
+    issuer : ndarray of int64
+        Position of the issuer among the source's issuers.
+    person : ndarray of int64
+        One number per issuer and insider; the owners of a joint filing are one.
+    buy : ndarray of bool
+        Purchase, else sale.
+    cents : ndarray of int64
+        Value in US cents, 0 where the price is unusable. Whole cents, so that sums do not depend on
+        their order and a window that empties is exactly 0.
+    start, stop : ndarray of int64
+        Clock rows between which this version of the row is the valid one, `stop` excluded.
+    anchor : ndarray of int64
+        Clock row at which the trade's first version became known: windows count from here, so that
+        an amendment corrects a trade and does not repeat it.
+    routine : ndarray of int8
+        See `feeds.insider_routine`.
+    """
+
+    index: np.ndarray
+    issuer: np.ndarray
+    person: np.ndarray
+    buy: np.ndarray
+    cents: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    anchor: np.ndarray
+    routine: np.ndarray
+
+    def window_end(self, sessions: int) -> np.ndarray:
+        """Return the clock row at which each event leaves a window of `sessions` or is replaced."""
+        return np.minimum(self.anchor + sessions, self.stop)
+
+
+def base_events(table: TransactionTable, issuers: pd.Index, clock: Clock) -> Events:
+    """Return the base set of a table; `issuers` are the source's, in the order of the features."""
+    rows = _base_rows(table.rows, issuers)
+    person = persons(rows)
+    value = (rows["shares"] * rows["price_checked"]).fillna(0).clip(0, _CENTS_LIMIT / 100)
+    return Events(
+        index=rows.index.to_numpy(),
+        issuer=issuers.get_indexer(pd.Index(rows["issuer_cik"])).astype(np.int64),
+        person=person,
+        buy=(rows["code"] == "P").to_numpy(),
+        cents=np.rint(value.to_numpy() * 100).astype(np.int64),
+        start=clock.rows(rows["accepted_at"]),
+        stop=clock.rows(rows["valid_to"]),
+        anchor=clock.rows(rows["first_accepted_at"]),
+        routine=classify(person, rows["transacted_on_checked"].to_numpy(), rows["accepted_at"], rows["valid_to"]),
+    )
+
+
+def persons(rows: pd.DataFrame) -> np.ndarray:
+    """Number the insiders behind rows, by owner CIK within each issuer.
+
+    Owners who file together count as one: a joint filing takes the number of the member known
+    longest. Rows are gone through in the order of acceptance and no number is ever revised, so a
+    later joint filing does not merge earlier counts.
+    """
+    first_owner = [owners[0] if owners else "" for owners in rows["owner_ciks"]]
+    label = rows["issuer_cik"].to_numpy() + " " + np.array(first_owner, dtype=object)
+    joint_issuers = rows.loc[rows["n_owners"] > 1, "issuer_cik"].unique()
+    involved = np.flatnonzero(rows["issuer_cik"].isin(joint_issuers))
+    known: dict[tuple[str, str], str] = {}
+    for position, cik, owners in zip(
+        involved, rows["issuer_cik"].iloc[involved], rows["owner_ciks"].iloc[involved], strict=True
+    ):
+        label[position] = _joint_label(cik, owners or [""], known)
+    return np.asarray(pd.factorize(label)[0], dtype=np.int64)
+
+
+def _joint_label(cik: str, owners: list[str], known: dict[tuple[str, str], str]) -> str:
+    # A dict keeps the order of entry, so the oldest number among the members is the one met first.
+    numbers = [known[cik, owner] for owner in owners if (cik, owner) in known]
+    label = min(numbers, key=lambda number: int(number.rpartition("#")[2])) if numbers else f"{cik} #{len(known)}"
+    for owner in owners:
+        known.setdefault((cik, owner), label)
+    return label
+
+
+def _base_rows(rows: pd.DataFrame, issuers: pd.Index) -> pd.DataFrame:
+    buy = (rows["code"] == "P") & (rows["acquired_disposed"] == "A")
+    sell = (rows["code"] == "S") & (rows["acquired_disposed"] == "D")
+    kept = (rows["table"] == "N") & (buy | sell) & rows["issuer_cik"].isin(issuers) & rows["accepted_at"].notna()
+    kept &= rows["duplicate_of"].isna()
+    kept &= ~rows["is_ten_percent_owner"] | rows["is_director"] | rows["is_officer"]
+    found = rows[kept]
+    common = {title: is_common_stock(title) for title in found["security_title"].unique()}
+    return found[np.array([common[title] for title in found["security_title"]], dtype=bool)]
