@@ -273,10 +273,11 @@ class SwingStrategy(bt.Strategy):
         if reason is None and stops.time_is_up(self.bars_held(data), self.p.max_holding_bars):
             reason = TIME
         if reason is not None:
-            # One order may close a position: the stop goes before the sale is sent.
+            # One order may close a position: the stop goes before the sale is sent. They are linked too,
+            # because backtrader's own broker ignores a cancellation in the session of the order.
             if holding.stop is not None:
                 self.cancel(holding.stop)
-            holding.exit = self.sell(data, size=self.getposition(data).size, reason=reason)
+            holding.exit = self.sell(data, size=self.getposition(data).size, oco=holding.stop, reason=reason)
 
     def _decide_entries(self, trading: list[Any]) -> None:
         places = self.p.max_positions - sum(holding.exit is None for holding in self._holdings.values())

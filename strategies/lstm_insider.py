@@ -11,7 +11,7 @@ from strategies.parameters import Range
 
 
 class LSTMInsider(LSTMOnly):
-    """LSTMOnly, with insiders who confirm: their buying outweighs their selling.
+    """Enter on the score where insiders buy more than they sell, exit as LSTMOnly.
 
     Parameters
     ----------

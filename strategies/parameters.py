@@ -76,7 +76,7 @@ def check_parameters(strategy: Any, unknown: Iterable[str], ranges: Mapping[str,
     defaults = strategy.params._getkwargsdefault()
     for name, (least, most) in ranges.items():
         value = getattr(strategy.params, name)
-        kinds: tuple[type, ...] = (int,) if isinstance(defaults[name], int) else (int, float)
+        kinds: Any = (int,) if isinstance(defaults[name], int) else (int, float)
         if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
             rule = ("a number" if float in kinds else "a whole number") + f" from {least:g}"
             rule += "" if math.isinf(most) else f" to {most:g}"

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import backtrader as bt
 import numpy as np
+import pandas as pd
 import pytest
 
 from feeds.errors import InputError
 from feeds.panel import Bars
 from indicators.lstm_signal import LSTMSignal, with_predicted_class
+from models.predictions import PREDICTION_COLUMNS, SavedPredictions
 from tests.contracts import ClosePredictor, IndicatorContract, observe
 
 
@@ -59,8 +61,6 @@ def test_lstm_signal_gives_the_predictor_its_feeds_name_and_lines(make_panel, mo
 def test_lstm_signal_on_a_plain_feed_has_adjust_1(make_panel):
     panel = make_panel(sessions=10, tickers=1)
     frame = {name: getattr(panel, name)[:, 0] for name in ("open", "high", "low", "close", "volume")}
-    import pandas as pd
-
     seen = []
 
     class Watcher(ClosePredictor):
@@ -97,3 +97,28 @@ def test_lstm_signal_on_a_nameless_feed_raises(make_panel):
 
     with pytest.raises(InputError, match="feed of LSTMSignal: expected a feed named after its ticker"):
         observe(make_panel(sessions=5, tickers=1).bars("T000"), make)
+
+
+def test_lstm_signal_has_the_predictors_columns_as_lines():
+    names = [name for name in LSTMSignal.lines.getlinealiases() if name != "predicted_class"]
+    assert tuple(names) == PREDICTION_COLUMNS
+
+
+@pytest.mark.parametrize("mode", [(True, True), (True, False), (False, False)])
+def test_lstm_signal_shows_saved_predictions_on_their_sessions(make_panel, mode):
+    bars = make_panel(sessions=30, tickers=1, halts={0: [20]}).bars("T000")
+    rows = [10, 12, 25]
+    frame = pd.DataFrame(
+        {
+            "session": pd.DatetimeIndex(bars.sessions[rows]),
+            "ticker": "WATCHED",
+            "fold": 1,
+            **dict(
+                zip(PREDICTION_COLUMNS, ([0.1] * 3, [0.2] * 3, [0.3] * 3, [0.4] * 3, [0.01, 0.02, 0.03]), strict=True)
+            ),
+        }
+    )
+    seen = observe(bars, lambda data: LSTMSignal(data, predictor=SavedPredictions(frame)), mode=mode)
+    assert np.flatnonzero(np.isfinite(seen[:, 5])).tolist() == rows
+    np.testing.assert_array_equal(seen[rows, 5], [0.01, 0.02, 0.03])
+    np.testing.assert_array_equal(seen[rows, 4], [3, 3, 3])

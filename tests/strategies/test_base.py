@@ -14,6 +14,7 @@ from engine.cerebro import BacktestResult, run_backtest
 from feeds.errors import InputError
 from feeds.panel import PricePanel
 from feeds.sessions import trading_sessions
+from feeds.stock_feed import make_feeds
 from strategies.base import SwingStrategy
 from tests.contracts import RUN_MODES
 
@@ -151,6 +152,22 @@ def test_signal_exit_and_stop_in_one_session_sell_once(mode):
     result = run(panel, enter={"A": [2]}, leave={"A": [4]}, preload=mode[0], runonce=mode[1])
     assert trades(result, panel) == [("A", 2, 4, 50, 50, "score")]
     assert fates(result)[1:] == [("A", "sell", "Canceled", "stop"), ("A", "sell", "Completed", "score")]
+
+
+def test_exit_on_the_entry_bar_sells_once_under_backtraders_own_broker_too():
+    sizes = []
+
+    class Watched(Scripted):
+        def decide(self):
+            super().decide()
+            sizes.append(self.getposition(self.data).size)
+
+    cerebro = bt.Cerebro(stdstats=False)
+    for feed in make_feeds(panel_of(A=[*flat(50, 3), (50, 51, 49, 50), (50, 51, 40, 41), *flat(41, 3)])):
+        cerebro.adddata(feed)
+    cerebro.addstrategy(Watched, enter={"A": [2]}, leave={"A": [3]})
+    cerebro.run()
+    assert sizes == [0, 0, 10, 0, 0, 0, 0, 0]
 
 
 def test_stop_hit_on_the_session_of_the_exit_signal_leaves_nothing_to_sell():

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import backtrader as bt
 import numpy as np
+import pandas as pd
 import pytest
 
+from analyzers.recorder import Recorder
 from engine.cerebro import run_backtest
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel
@@ -110,3 +113,23 @@ def test_parameters_out_of_range_raise(make_panel, params, text):
     panel = calm_panel(make_panel)
     with pytest.raises(InputError, match=text):
         run_backtest(panel, insider_panel(panel), strategy=LSTMInsider, predictor=ClosePredictor(), params=params)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lstm_only_in_a_plain_cerebro_fills_as_here_where_backtrader_is_right(make_panel, seed):
+    panel = make_panel(sessions=120, tickers=4, seed=seed)
+    params = {"predictor": ClosePredictor(), "exit_score": -1.0, "atr_multiple": 1.0, "max_weight_frac": 0.3}
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker.setcash(100_000.0)
+    cerebro.broker.setcommission(0.0001)
+    cerebro.broker.set_slippage_perc(0.0004, slip_open=True, slip_match=True, slip_out=True)
+    for j, ticker in enumerate(panel.tickers):
+        frame = {name: getattr(panel, name)[:, j] for name in ("open", "high", "low", "close", "volume")}
+        cerebro.adddata(bt.feeds.PandasData(dataname=pd.DataFrame(frame, index=panel.sessions)), name=ticker)
+    cerebro.addstrategy(LSTMOnly, **params)
+    cerebro.addanalyzer(Recorder, _name="recorder")
+    plain = cerebro.run()[0].analyzers.recorder
+    ours = run_backtest(panel, strategy=LSTMOnly, predictor=params.pop("predictor"), params=params)
+    assert (ours.trades["exit_reason"] == "stop").any()
+    pd.testing.assert_frame_equal(plain.trades, ours.trades, check_exact=True)
+    pd.testing.assert_frame_equal(plain.equity, ours.equity, rtol=1e-12)
