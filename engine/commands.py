@@ -7,6 +7,7 @@ Each of the last three is one line on stderr; anything else is a bug and keeps i
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -66,8 +67,8 @@ def _run(namespace: argparse.Namespace) -> int:
     out = _out(namespace, settings.strategy)
     from engine.pipeline import run
 
-    outcome = run(settings, out, force="force" in namespace, quiet="quiet" in namespace)
-    print(outcome.table)
+    _, table = run(settings, out, force="force" in namespace, quiet="quiet" in namespace)
+    print(table)
     print(f"\nreport: {(out / 'report.html').absolute()}")
     return 0
 
@@ -77,8 +78,8 @@ def _train(namespace: argparse.Namespace) -> int:
     out = _out(namespace, settings.model)
     from engine.pipeline import train
 
-    outcome = train(settings, out, force="force" in namespace, quiet="quiet" in namespace)
-    print(outcome.table)
+    _, table = train(settings, out, force="force" in namespace, quiet="quiet" in namespace)
+    print(table)
     print(f"\npredictions: {(out / 'predictions.parquet').absolute()}")
     return 0
 
@@ -108,7 +109,19 @@ def _filings(namespace: argparse.Namespace) -> int:
 
 def _check_data(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
-    raise NotImplementedError(settings)
+    from engine.data_check import check_data, write_findings
+    from engine.progress import progress_bars
+    from engine.run_folder import check_free
+
+    if "out" in namespace:
+        check_free(Path(namespace.out).expanduser(), force="force" in namespace)
+    findings, table = check_data(settings, progress_bars(quiet="quiet" in namespace))
+    if "out" in namespace:
+        write_findings(findings, Path(namespace.out).expanduser(), force="force" in namespace)
+    print(table)
+    if "fail_on" in namespace and len(findings):
+        raise EnvironmentFailure(f"{len(findings)} findings are as grave as `--fail-on {namespace.fail_on}` or graver")
+    return 0
 
 
 def _list(namespace: argparse.Namespace) -> int:

@@ -10,17 +10,17 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
-from feeds.prices import load_prices
-from feeds.progress import Progress
-from feeds.synthetic import MarketSettings, describe, make_market
-from feeds.synthetic import sectors as synthetic_sectors
-from feeds.synthetic_filings import write_filings
-from feeds.transactions import TransactionTable, read_filings
 
 from engine.provenance import ROOT, path_digest
 from engine.settings import Settings
 from feeds.errors import EnvironmentFailure, InputError, unknown_name
 from feeds.panel import PricePanel
+from feeds.prices import load_prices
+from feeds.progress import Progress
+from feeds.synthetic import MarketSettings, describe, make_market
+from feeds.synthetic import sectors as synthetic_sectors
+from feeds.synthetic_filings import write_filings
+from feeds.transactions import TransactionTable, check_prices, read_filings, read_parquet, write_parquet
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class Inputs:
     sectors : mapping of ticker to sector; empty when unknown
     notes : list of str
         What a reader must know before any number: that a market is invented, or that survivors are traded.
+    warnings : list of str
+        What was not done with the data, and what they cannot show.
     """
 
     panel: PricePanel
     filings: TransactionTable | None
     sectors: Mapping[str, str]
     notes: list[str]
+    warnings: list[str]
 
 
 def market_settings(settings: Settings) -> MarketSettings:
@@ -83,10 +86,18 @@ def load_filings(settings: Settings, progress: Progress) -> TransactionTable | N
         return None
     path = _synthetic_tree(settings) if settings.filings == "synthetic" else Path(settings.filings)
     try:
-        return _parsed(path, settings, progress)
+        table = _parsed(path, settings, progress)
     finally:
         if settings.filings == "synthetic" and settings.cache is None:
             shutil.rmtree(path.parent, ignore_errors=True)
+    if table.refused:
+        first = table.refused[0]
+        raise InputError(
+            f"`--filings`: expected Form 4 submissions, received {len(table.refused)} other of {table.n_files} files, "
+            f"first {first.file} ({first.reason}); download them again, or leave them out knowingly: "
+            f"`run_backtest.py filings {path} --out FILE.parquet` writes the others to a table for `--filings`"
+        )
+    return table
 
 
 def _synthetic_tree(settings: Settings) -> Path:
@@ -106,8 +117,6 @@ def _synthetic_tree(settings: Settings) -> Path:
 def _parsed(path: Path, settings: Settings, progress: Progress) -> TransactionTable:
     if settings.cache is None or path.is_file():
         return read_filings(path, progress=progress, jobs=settings.jobs)
-    from feeds.transactions import read_parquet, write_parquet
-
     key = f"{path_digest(path)['sha256'][:16]}-{_code_digest('feeds')}"
     stored = Path(settings.cache) / "filings" / f"{key}.parquet"
     if not stored.is_file():
@@ -155,7 +164,10 @@ def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     """Load everything that a run starts from."""
     panel = load_panel(settings, progress)
     filings = load_filings(settings, progress)
-    return Inputs(panel, filings, load_sectors(settings), notes_of(settings))
+    if filings is not None:
+        filings = check_prices(filings, panel)
+    warnings = list(filings.notes) if filings is not None else []
+    return Inputs(panel, filings, load_sectors(settings), notes_of(settings), warnings)
 
 
 def notes_of(settings: Settings) -> list[str]:

@@ -157,6 +157,15 @@ def resolve(flags: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
     return _absolute_paths(settings)
 
 
+def check_strategy(settings: Settings) -> None:
+    """Refuse to trade on filings where there are none; only a backtest needs them."""
+    if settings.strategy == "lstm_insider" and settings.filings == "none":
+        raise InputError(
+            "strategy `lstm_insider`: expected a source of filings, received `--filings none`; "
+            "name one with `--filings`, or use `--strategy lstm_only`"
+        )
+
+
 def _dependent_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     synthetic = given.get("prices", "synthetic") == "synthetic"
     return {
@@ -177,11 +186,6 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.market and not invented:
         raise InputError("`market`: expected only with `--prices synthetic`, received it with " + settings.prices)
-    if settings.strategy == "lstm_insider" and settings.filings == "none":
-        raise InputError(
-            "strategy `lstm_insider`: expected a source of filings, received `--filings none`; "
-            "name one with `--filings`, or use `--strategy lstm_only`"
-        )
 
 
 def _absolute_paths(settings: Settings) -> Settings:
@@ -194,9 +198,9 @@ def _absolute_paths(settings: Settings) -> Settings:
         changes["filings"] = _absolute(settings.filings)
     if settings.benchmark and settings.benchmark.startswith("csv:"):
         changes["benchmark"] = "csv:" + _absolute(settings.benchmark[4:])
-    path, separator, name = settings.strategy.rpartition(":")
-    if separator:
-        changes["strategy"] = f"{_absolute(path)}:{name}"
+    path, suffix, name = settings.strategy.partition(".py")
+    if suffix:
+        changes["strategy"] = f"{_absolute(path)}.py{name}"
     for key in ("predictions", "sectors"):
         if getattr(settings, key):
             changes[key] = _absolute(getattr(settings, key))

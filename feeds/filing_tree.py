@@ -25,7 +25,7 @@ _SUFFIXES = (".txt", ".xml", ".nc")
 _ACCESSION = re.compile(r"\d{10}-\d{2}-\d{6}")
 _FORM_FOLDERS = frozenset({"4", "4-A", "4A"})
 # Below this, starting processes costs more than it saves.
-_FILES_WORTH_PROCESSES = 2_000
+_FILES_WORTH_PROCESSES = 10_000
 _FILES_PER_TASK = 250
 
 

@@ -77,6 +77,23 @@ def load_prices(
     return _assemble(traded, _basis(spec, traded))
 
 
+def find_defects(
+    spec: str,
+    *,
+    tickers: Sequence[str] | None = None,
+    last: pd.Timestamp | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Finding], int, int]:
+    """Return every defect of a price source, with the number of tickers and of bars looked at.
+
+    Parameters and errors as `load_prices`, which refuses a source with any defect.
+    """
+    source = open_source(spec)
+    tables, findings = _read_all(source, _choose(source, tickers, spec), last, progress or silent)
+    found = [finding for ticker in sorted(findings) for finding in findings[ticker]]
+    return found, len(tables), sum(len(bars) for bars in tables.values())
+
+
 def open_source(spec: str) -> PriceSource:
     """Return the source that ``csv:DIR`` or ``parquet:FILE`` names.
 

@@ -90,7 +90,7 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
 
 def _read_fold(place: Path) -> FoldModel:
     stored = json.loads((place / "fold.json").read_text(encoding="utf-8"))
-    limits = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["class_limits"].items()}
+    limits: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["class_limits"].items()}
     files = sorted(place.glob("seed=*/weights.npz"), key=lambda path: _number(path.parent))
     if not files:
         raise ValueError(f"no {place.name}/seed=1/weights.npz")

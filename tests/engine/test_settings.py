@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.settings import Settings, default_cache, read_config, resolve
+from engine.settings import Settings, check_strategy, default_cache, read_config, resolve
 from feeds.errors import InputError
 
 
@@ -35,7 +35,6 @@ def test_resolve_flags_override_the_file_and_tables_merge():
         ({"prices": "csv"}, r"`--prices`: expected synthetic, csv:DIR or parquet:FILE, received 'csv'"),
         ({"prices": "synthetic:x"}, r"`--prices`: expected synthetic"),
         ({"filings": "/nowhere"}, r"`--filings`: expected synthetic, none, or an existing DIR or FILE.parquet"),
-        ({"filings": "none"}, r"strategy `lstm_insider`: expected a source of filings.*`--strategy lstm_only`"),
         ({"first": "2020-13-01"}, r"`--from`: expected a date as YYYY-MM-DD, received '2020-13-01'"),
         ({"first": "2020-02-01", "last": "2020-01-01"}, r"`--from`: expected a date up to `--to` 2020-01-01"),
         ({"cash": "0"}, r"`--cash`: expected a number above 0, received '0'"),
@@ -74,6 +73,12 @@ def test_resolve_tickers_from_text_and_file(tmp_path: Path):
     path.write_text("AAA # first\n\nBBB, CCC\n")
     assert resolve({"tickers": str(path)}).tickers == ("AAA", "BBB", "CCC")
     assert resolve({"tickers": "AAA,BBB,AAA"}).tickers == ("AAA", "BBB")
+
+
+def test_check_strategy_on_filings_without_any_names_the_other_strategy():
+    with pytest.raises(InputError, match=r"strategy `lstm_insider`: expected a source of filings.*`--strategy lstm_only`"):
+        check_strategy(resolve({"filings": "none"}))
+    check_strategy(resolve({"filings": "none", "strategy": "lstm_only"}))
 
 
 def test_toml_of_resolved_settings_repeats_them(tmp_path: Path):

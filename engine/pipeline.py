@@ -1,0 +1,171 @@
+"""The way of the data, from settings to the run folder.
+
+    prices, filings -> columns -> walk-forward predictions -> backtest -> statistics -> report, tearsheet
+
+Everything that can be refused without reading data is refused before the first stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.features import Columns, build_columns
+from engine.inputs import Inputs, load_inputs
+from engine.outputs import figures_table, model_lines, model_table, write_json, write_pages, write_tables
+from engine.progress import progress_bars
+from engine.provenance import git_commit, input_digests, package_versions
+from engine.run_folder import check_free, run_folder, write_text
+from engine.settings import Settings
+from engine.stages import Stages
+from engine.trading import load_strategy, trade
+from feeds.panel import PricePanel
+from feeds.progress import Progress
+from models.predictions import SavedPredictions
+from models.spec import ModelSpec
+from models.spec import resolve as resolve_model
+
+
+@dataclass(frozen=True)
+class Model:
+    """Out-of-sample predictions and what is known of the model that made them.
+
+    Attributes
+    ----------
+    predictions : SavedPredictions
+    evaluation : mapping
+        The manifest's ``model`` entry; holds ``folds`` and ``pooled`` when the model was trained here.
+    warnings : list of str
+    """
+
+    predictions: SavedPredictions
+    evaluation: dict[str, Any]
+    warnings: list[str]
+
+
+def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = False) -> tuple[dict[str, Any], str]:
+    """Make the run folder `out`; return its manifest and a table for the screen.
+
+    Raises
+    ------
+    InputError
+        For settings or data that cannot be used; nothing is left behind.
+    EnvironmentFailure
+        If the disk or a training process fails.
+    """
+    check_free(out, force=force)
+    strategy, spec = load_strategy(settings), model_spec(settings)
+    progress, stages = progress_bars(quiet=quiet), Stages()
+    with run_folder(out, force=force) as folder:
+        inputs, columns, model = _prepared(settings, spec, progress, stages)
+        with stages("backtest"):
+            trading = trade(settings, strategy, inputs.panel, columns.feed, model.predictions, progress)
+        warnings = [*inputs.warnings, *model.warnings]
+        with stages("report"):
+            write_tables(trading, folder)
+            write_pages(settings, inputs, model.evaluation, trading, warnings, folder, progress)
+        model.predictions.write(folder / "predictions.parquet")
+        manifest = {
+            **_manifest(settings, inputs, model, stages),
+            "sessions": _spans(settings, inputs.panel, trading.result.equity.index),
+            "metrics": trading.metrics,
+        }
+        write_text(folder / "config.toml", settings.as_toml())
+        write_json(manifest, folder / "manifest.json")
+    return manifest, figures_table(trading, model.evaluation)
+
+
+def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = False) -> tuple[dict[str, Any], str]:
+    """Write predictions, weights and evaluation to `out`; return the manifest and a table for the screen.
+
+    Raises
+    ------
+    InputError, EnvironmentFailure
+        As `run`.
+    """
+    check_free(out, force=force)
+    spec, progress, stages = model_spec(settings), progress_bars(quiet=quiet), Stages()
+    with run_folder(out, force=force) as folder:
+        inputs, _, model = _prepared(settings, spec, progress, stages, models=folder / "models")
+        model.predictions.write(folder / "predictions.parquet")
+        manifest = _manifest(settings, inputs, model, stages)
+        write_json(model.evaluation, folder / "evaluation.json")
+        write_text(folder / "config.toml", settings.as_toml())
+        write_json(manifest, folder / "manifest.json")
+    return manifest, model_table(model.evaluation["folds"]) + model_lines(model.evaluation)
+
+
+def model_spec(settings: Settings) -> ModelSpec:
+    """Return the model's settings: the preset, the options laid over it, the number of seeds."""
+    options = dict(settings.model_options)
+    if settings.seeds is not None:
+        options["seeds"] = settings.seeds
+    spec = resolve_model(settings.model, options)
+    # Without filings their columns do not exist, which is not the same as columns of zeros.
+    return replace(spec, insider=spec.insider and settings.filings != "none")
+
+
+def make_model(
+    settings: Settings,
+    spec: ModelSpec,
+    panel: PricePanel,
+    columns: Columns,
+    progress: Progress,
+    models: Path | None = None,
+) -> Model:
+    """Read saved predictions, or train walk-forward and write the weights to `models`."""
+    if settings.predictions is not None:
+        return Model(SavedPredictions.read(Path(settings.predictions)), {"predictions": settings.predictions}, [])
+    from models.saved_model import write_model
+    from models.training import walk_forward
+
+    cache = Path(settings.cache) if settings.cache else None
+    result = walk_forward(
+        panel, columns.model, spec, seed=settings.seed, jobs=settings.jobs, cache=cache, progress=progress
+    )
+    if models is not None:
+        write_model(result.predictor, models)
+    evaluation = {
+        "name": settings.model,
+        "spec": spec.as_dict(),
+        "pooled": asdict(result.pooled),
+        "folds": [fold.as_dict() for fold in result.folds],
+    }
+    return Model(result.predictions, evaluation, result.warnings)
+
+
+def _prepared(
+    settings: Settings, spec: ModelSpec, progress: Progress, stages: Stages, models: Path | None = None
+) -> tuple[Inputs, Columns, Model]:
+    with stages("data"):
+        inputs = load_inputs(settings, progress)
+    spec.require_names(len(inputs.panel.tickers))
+    with stages("columns"):
+        columns = build_columns(inputs.panel, inputs.filings)
+    with stages("model"):
+        model = make_model(settings, spec, inputs.panel, columns, progress, models)
+    return inputs, columns, model
+
+
+def _manifest(settings: Settings, inputs: Inputs, model: Model, stages: Stages) -> dict[str, Any]:
+    return {
+        "settings": settings.as_dict(),
+        "seed": settings.seed,
+        "versions": package_versions(),
+        "git_commit": git_commit(),
+        "inputs": {**input_digests(settings), "panel": {"sha256": inputs.panel.digest()}},
+        "timings": stages.timings,
+        "model": model.evaluation,
+        "warnings": [*inputs.notes, *inputs.warnings, *model.warnings],
+    }
+
+
+def _spans(settings: Settings, panel: PricePanel, equity: pd.Index) -> dict[str, Any]:
+    return {
+        "data": [panel.sessions[0].date(), panel.sessions[-1].date()],
+        "from": settings.first,
+        "traded": [equity[0].date(), equity[-1].date()],
+    }

@@ -1,0 +1,138 @@
+"""The backtest stage: from predictions to what was traded, what it is compared with, and the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
+from analyzers.statistics import performance
+from engine.cerebro import BacktestResult, run_backtest
+from engine.settings import Settings, check_strategy
+from feeds.errors import InputError
+from feeds.panel import FeaturePanel, PricePanel
+from feeds.price_csv import read_file
+from feeds.price_table import UnreadableTableError
+from feeds.prices import total_return_factor
+from feeds.progress import Progress
+from models.predictions import SavedPredictions
+from strategies.parameters import parse_params
+from strategies.registry import load
+
+
+@dataclass(frozen=True)
+class Trading:
+    """What a backtest did, from the first session that counts.
+
+    Attributes
+    ----------
+    result : BacktestResult
+    benchmark : Series of USD
+        On the equity's sessions.
+    metrics : mapping
+        As `analyzers.statistics.performance`.
+    """
+
+    result: BacktestResult
+    benchmark: pd.Series
+    metrics: dict[str, Any]
+
+
+def load_strategy(settings: Settings) -> tuple[type[bt.Strategy], dict[str, Any]]:
+    """Return the strategy's class and the user's parameters in the types of its defaults.
+
+    Raises
+    ------
+    InputError
+        For a strategy or parameter that does not exist, a value of the wrong type, or a strategy that
+        needs filings where there are none.
+    """
+    check_strategy(settings)
+    strategy = load(settings.strategy)
+    texts = {name: value if isinstance(value, str) else str(value) for name, value in settings.params.items()}
+    return strategy, parse_params(strategy, texts)
+
+
+def first_traded_session(settings: Settings, panel: PricePanel, predictions: SavedPredictions) -> pd.Timestamp:
+    """Return the later of `--from` and the first out-of-sample prediction.
+
+    Raises
+    ------
+    InputError
+        If no prediction lies inside the panel at or after `--from`.
+    """
+    scores = predictions.matrix("score", panel.sessions, panel.tickers)
+    known = panel.sessions[np.isfinite(scores).any(axis=1)]
+    wanted = pd.Timestamp(settings.first) if settings.first else panel.sessions[0]
+    usable = known[known >= wanted]
+    if usable.empty:
+        span = f"{known[0].date()} to {known[-1].date()}" if len(known) else "none for any session of these stocks"
+        raise InputError(
+            f"predictions: expected some at or after {wanted.date()} for these stocks, received {span}; "
+            "choose an earlier `--from`, a later `--to`, or other predictions"
+        )
+    return usable[0]
+
+
+def trade(
+    settings: Settings,
+    strategy: tuple[type[bt.Strategy], Mapping[str, Any]],
+    panel: PricePanel,
+    columns: FeaturePanel,
+    predictions: SavedPredictions,
+    progress: Progress,
+) -> Trading:
+    """Run the backtest from the first session that counts and measure it against its benchmark."""
+    start = first_traded_session(settings, panel, predictions)
+    whole = run_backtest(
+        panel,
+        columns,
+        strategy=strategy[0],
+        params=strategy[1],
+        predictor=predictions,
+        cash=settings.cash,
+        commission_bps=settings.commission_bps,
+        slippage_bps=settings.slippage_bps,
+        from_session=start,
+        progress=progress,
+    )
+    result = replace(whole, equity=whole.equity.loc[start:])
+    series = benchmark(settings, panel, start)
+    slippage = settings.slippage_bps / 1e4
+    metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage_frac=slippage)
+    return Trading(result, series, metrics)
+
+
+def benchmark(settings: Settings, panel: PricePanel, start: pd.Timestamp) -> pd.Series:
+    """Return the value of what `--benchmark` names, bought with the same cash at the same costs."""
+    cost, last = settings.round_trip_cost_frac / 2, panel.sessions[-1]
+    if settings.benchmark is None:
+        return equal_weight_monthly(panel, start, last, settings.cash, cost)
+    if not settings.benchmark.startswith("csv:"):
+        return from_ticker(panel, settings.benchmark, start, last, settings.cash, cost)
+    opens, closes = _csv_benchmark(Path(settings.benchmark.removeprefix("csv:")))
+    return from_closes(closes, panel.sessions[panel.sessions >= start], settings.cash, cost, opens=opens)
+
+
+def benchmark_name(settings: Settings) -> str:
+    """Return what the report calls the benchmark."""
+    if settings.benchmark is None:
+        return "all stocks, equal weight, monthly"
+    return Path(settings.benchmark).stem if settings.benchmark.startswith("csv:") else settings.benchmark
+
+
+def _csv_benchmark(path: Path) -> tuple[pd.Series, pd.Series]:
+    """Return the total-return opens and closes of a price file."""
+    try:
+        bars = read_file(path.stem, path).bars
+    except UnreadableTableError as error:
+        raise InputError(f"`--benchmark`: expected a price file, received {path}: {error}") from None
+    factor = total_return_factor(bars)
+    index = pd.DatetimeIndex(bars.dates)
+    return pd.Series(bars.open * factor, index=index), pd.Series(bars.close * factor, index=index)

@@ -1,0 +1,171 @@
+"""The command line's contract: what each mistake answers, and that nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.commands import main
+
+ROOT = Path(__file__).resolve().parent.parent
+BARS = "Date,Open,High,Low,Close,Volume\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has its own cache and working folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def write_prices(folder: Path, tickers: int = 12, sessions: int = 60, late: int = 0) -> Path:
+    """Write one CSV per ticker with random prices on consecutive sessions of 2020."""
+    from feeds.sessions import trading_sessions
+
+    folder.mkdir()
+    dates = trading_sessions("2020-01-02", "2024-12-31")[late : late + sessions]
+    rng = np.random.default_rng(0)
+    for i in range(tickers):
+        close = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, sessions)))
+        columns = {"Open": close, "High": close * 1.01, "Low": close * 0.99, "Close": close, "Volume": 1e6}
+        pd.DataFrame(columns, index=pd.Index(dates, name="Date")).to_csv(folder / f"AA{chr(65 + i)}.csv")
+    return folder
+
+
+def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> None:
+    """Run the words and hold that they end with `code`, one error line with `text`, and no new folder."""
+    before = sorted(p.name for p in Path.cwd().iterdir() if p.name != "cache")
+    assert main([*words, "--quiet"]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert text in printed.err
+    assert sorted(p.name for p in Path.cwd().iterdir() if p.name != "cache") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--prices", "csv:nowhere", "--strategy", "lstm_only"], "nowhere"),
+        (["--prices", "parquet:nowhere.parquet", "--strategy", "lstm_only"], "nowhere.parquet"),
+        (["--filings", "nowhere"], "`--filings`: expected synthetic, none, or an existing DIR"),
+        (["--strategy", "lstm_insidr"], "Did you mean 'lstm_insider'"),
+        (["--strategy", "nowhere.py:Mine"], "nowhere.py"),
+        (["--param", "max_position=3"], "Did you mean 'max_positions'"),
+        (["--param", "max_positions=many"], "max_positions"),
+        (["--model", "tinny"], "Did you mean 'tiny'"),
+        (["--tickers", "NOSUCH"], "NOSUCH"),
+        (["--from", "2100-01-01"], "`--from`: expected a date inside the data"),
+        (["--to", "1999-01-01"], "`--to`"),
+        (["--to", "2014-06-30"], "sessions"),
+        (["--tickers", "A,B", "--force"], "unknown ticker 'A'"),
+    ],
+)
+def test_run_with_a_mistake_is_refused_in_one_line(words: list[str], text: str, capsys: pytest.CaptureFixture[str]):
+    expect_mistake(["run", *words], text, capsys)
+
+
+def test_run_into_a_folder_with_content_is_refused_and_it_is_untouched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    expect_mistake(["run", "--out", "out"], "`--out`: expected a new or empty folder", capsys)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("Date,Open,High,Low,Volume\n2020-01-02,1,1,1,1\n", "close"),
+        (BARS + "2020-01-03,1,1,1,1,1\n2020-01-02,1,1,1,1,1\n", "2020-01-02"),
+        (BARS + "2020-01-02,1,1,1,1,1\n2020-01-02,1,1,1,1,1\n", "2020-01-02"),
+        (BARS + "2020-01-02,1,1,2,1,1\n", "2020-01-02"),
+        (BARS + "2020-01-02,one,1,1,1,1\n", "one"),
+        ("", "empty"),
+    ],
+    ids=["missing column", "unsorted", "duplicate", "high below low", "not a number", "empty"],
+)
+def test_run_on_a_broken_csv_names_ticker_and_defect(
+    content: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = write_prices(tmp_path / "prices")
+    (folder / "BAD.csv").write_text(content)
+    words = ["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"]
+    expect_mistake(words, "BAD", capsys)
+    expect_mistake(words, text, capsys)
+
+
+def test_run_on_too_little_history_says_how_much_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_prices(tmp_path / "prices")
+    expect_mistake(["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"], "60", capsys)
+
+
+def test_run_on_few_stocks_names_the_model_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_prices(tmp_path / "prices", tickers=3)
+    expect_mistake(["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"], "--model single", capsys)
+
+
+def test_run_without_filings_names_the_strategy_for_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_prices(tmp_path / "prices")
+    expect_mistake(["run", "--prices", f"csv:{folder}"], "--strategy lstm_only", capsys)
+
+
+def test_run_with_a_page_stored_as_a_filing_names_it_and_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = write_prices(tmp_path / "prices")
+    page = tmp_path / "tree" / "sec-edgar-filings" / "AAA" / "4" / "0000000001-20-000001" / "full-submission.txt"
+    page.parent.mkdir(parents=True)
+    page.write_text("<html><title>SEC.gov | Request Rate Threshold Exceeded</title></html>")
+    words = ["run", "--prices", f"csv:{folder}", "--filings", str(tmp_path / "tree")]
+    expect_mistake(words, "0000000001-20-000001", capsys)
+    expect_mistake(words, "run_backtest.py filings", capsys)
+
+
+def test_filings_without_out_and_of_a_page_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "page.txt"
+    page.write_text("<html>Request Rate Threshold Exceeded</html>")
+    expect_mistake(["filings", "page.txt"], "`--out`: expected the Parquet file to write", capsys)
+    expect_mistake(["filings", "page.txt", "--out", "x.parquet"], "page.txt", capsys)
+    expect_mistake(["filings", "nowhere", "--out", "x.parquet"], "nowhere", capsys)
+
+
+@pytest.mark.parametrize("what", ["strategies", "indicators", "sources", "models"])
+def test_list_names_each_with_a_sentence(what: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2
+    assert all(len(line.split("  ", 1)[1].strip()) > 10 for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_interrupted_ends_with_130_and_leaves_no_folder(number: signal.Signals, tmp_path: Path):
+    words = [sys.executable, str(ROOT / "run_backtest.py"), "run", "--out", "out", "--cache", "none"]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    _wait_for(lambda: any(p.name.endswith(".partial") for p in tmp_path.iterdir()))
+    time.sleep(1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not [p for p in tmp_path.iterdir() if "out" in p.name]
+
+
+def _wait_for(condition: Callable[[], bool], limit: float = 60) -> None:
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
