@@ -12,6 +12,7 @@ have the line `adjust` (total-return factor). Both are optional.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from numbers import Real
@@ -115,10 +116,17 @@ class Recorder(bt.Analyzer):
             kept.clear()
 
     def _creation_session(self, order: bt.Order) -> pd.Timestamp:
-        """Return the session of the decision: the feed's own bar may be older when the stock was halted."""
+        """Return the session of the decision.
+
+        The order's own date is that of its feed's bar: older when the stock was halted, and one of
+        the future when it was not listed yet. News of an order comes one session late.
+        """
+        now = pd.Timestamp(self.strategy.datetime.date(0))
+        last_row = next(reversed(self._rows), now)
+        if not math.isfinite(order.created.dt):
+            return last_row
         feed_session = pd.Timestamp(order.data.num2date(order.created.dt).date())
-        last_row = next(reversed(self._rows), feed_session)
-        return max(feed_session, last_row)
+        return feed_session if last_row <= feed_session <= now else last_row
 
     def _new_fills(self, order: bt.Order) -> Iterator[Fill]:
         seen = len(self._fills[order.ref])

@@ -229,8 +229,8 @@ def trade_statistics(trades: pd.DataFrame, value: pd.Series, slippage_frac: floa
         ``profit_factor`` (profits over losses; None without a loss), ``average_trade_return``,
         ``average_bars_held``. ``turnover`` is annual and one-sided: half of all money bought and
         sold, over the mean value, per year. ``commission_usd`` is what was paid;
-        ``slippage_usd`` is an estimate, money traded times `slippage_frac` (a fill is never
-        worse than its bar's range, so the true figure can be lower).
+        ``slippage_usd`` is an estimate, money traded times `slippage_frac` (limit orders and
+        sales at a delisting are not charged any, so the true figure can be lower).
     """
     closed = trades[trades["exit_session"].notna()]
     net = closed["pnl_net"].to_numpy(dtype=float)

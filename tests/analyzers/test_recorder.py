@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analyzers.recorder import EQUITY_COLUMNS, ORDER_COLUMNS, PENDING_AT_END, Recorder
+from engine.broker import SafeBroker
 from feeds.sessions import trading_sessions
 
 SESSIONS = trading_sessions("2020-01-02", "2020-12-31")
@@ -144,6 +145,25 @@ def test_recorder_order_on_a_halted_stock_is_dated_by_the_decision():
     orders = run({3: [("buy", "BBB", {"size": 1})]}, AAA=bars([10] * 6), BBB=halted).orders
     assert orders["created_session"].item() == SESSIONS[2]
     assert orders["executed_session"].item() == SESSIONS[3]
+
+
+def test_recorder_order_on_a_stock_not_yet_listed_is_dated_by_the_decision():
+    orders = run({2: [("buy", "BBB", {"size": 1})]}, AAA=bars([10] * 6), BBB=bars([10, 10], first=4)).orders
+    assert orders["created_session"].item() == SESSIONS[1]
+
+
+def test_recorder_sale_by_the_broker_at_a_delisting_ends_the_trade():
+    cerebro = bt.Cerebro(stdstats=False)
+    for name, frame in {"AAA": bars([10] * 6), "BBB": bars([10, 12, 8])}.items():
+        cerebro.adddata(bt.feeds.PandasData(dataname=frame, name=name))
+    cerebro.setbroker(SafeBroker(cash=1000.0, commission_bps=0.0, slippage_bps=0.0))
+    cerebro.addstrategy(Scripted, script={1: [("buy", "BBB", {"size": 10})]})
+    cerebro.addanalyzer(Recorder, _name="recorder")
+    recorder = cerebro.run()[0].analyzers.recorder
+    trade = recorder.trades.iloc[0]
+    assert (trade["exit_reason"], trade["exit_price"], trade["exit_session"]) == ("delisted", 8, SESSIONS[3])
+    assert trade["bars_held"] == 1
+    assert recorder.equity["exposure"].iloc[3] == 0
 
 
 def test_recorder_adjust_line_gives_source_prices_of_the_fill_bar():

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzers.ledger import Fill, Mark, TradeLedger
-from analyzers.recorder import ORDER_COLUMNS
-from analyzers.report import RunReport, fates_table, folds_table, last_trades_table, reasons_table, write_report
+from analyzers.report import RunReport, write_report
 from analyzers.statistics import performance
 from feeds.sessions import trading_sessions
+from tests.analyzers.made_runs import fold, make_orders, make_trades
 
 SESSIONS = trading_sessions("2018-01-02", "2019-12-31")
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
@@ -48,35 +47,6 @@ class Page(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(self.text.values()).replace("\xa0", " ")
-
-
-def make_trades() -> pd.DataFrame:
-    ledger = TradeLedger()
-    for i, reason in enumerate(["stop", "time", "time", "", "delisted"] * 6):
-        ledger.add(Fill(f"T{i}", SESSIONS[i], i, 10, 50.0, 2.0, 0.5, "score 0.0100, insider 0.40", 0.01))
-        ledger.add(Fill(f"T{i}", SESSIONS[i + 5], i + 5, -10, 51.0 - i % 3, 2.0, 0.5, reason))
-    ledger.add(Fill("LAST", SESSIONS[50], 50, 10, 50.0))
-    return ledger.table({"LAST": Mark(60, 55.0)})
-
-
-def make_orders() -> pd.DataFrame:
-    rows = [("Market", "buy", "Completed")] * 6 + [("Stop", "sell", "Canceled")] * 3 + [("Market", "buy", "Margin")]
-    return pd.DataFrame(rows, columns=["order_type", "side", "status"]).reindex(columns=list(ORDER_COLUMNS))
-
-
-def fold(number: int) -> dict[str, object]:
-    return {
-        "fold": number,
-        "test_first": "2018-01-02",
-        "test_last": "2018-12-31",
-        "n_fit_labels": 12345,
-        "n_test_labels": 678,
-        "log_loss": 1.38,
-        "prior_log_loss": 1.386,
-        "balanced_accuracy": 0.255,
-        "information_coefficient": 0.012,
-        "information_coefficient_t": None,
-    }
 
 
 def full_run(**changes: object) -> RunReport:
@@ -185,7 +155,7 @@ def test_write_report_repeats_its_bytes(tmp_path):
 def test_write_report_empty_run_says_so(sessions, sentence, tmp_path):
     page = written(empty_run(sessions), tmp_path)
     assert sentence in page.words
-    for part in ("No trade was made.", "No order was sent.", "This run used no model"):
+    for part in ("No trade was made.", "No order was sent.", "Nothing is known of how well the predictions came true"):
         assert part in page.words
     assert "nan" not in page.words.lower().replace("finance", "")
     assert "Benchmark" not in page.words
@@ -210,52 +180,6 @@ def test_write_report_with_costs_does_not_warn(tmp_path):
     assert "About these data" not in page.words
 
 
-def test_reasons_table_counts_every_trade_once():
-    table = reasons_table(make_trades())
-    assert [row[:2] for row in table.rows] == [
-        ["time", "12"],
-        ["(none given)", "6"],
-        ["delisted", "6"],
-        ["stop", "6"],
-        ["open at end", "1"],
-        ["All", "31"],
-    ]
-    assert table.summary_rows == 1
-
-
-def test_reasons_table_many_reasons_are_gathered():
-    trades = make_trades()
-    trades["exit_reason"] = [f"reason {i:02d}" for i in range(len(trades))]
-    rows = reasons_table(trades).rows
-    assert len(rows) == 13
-    assert rows[-2][:2] == ["(others)", "20"]
-
-
-def test_last_trades_table_shows_the_newest_first_at_source_prices():
-    rows = last_trades_table(make_trades()).rows
-    assert len(rows) == 20
-    assert rows[0][:3] == ["LAST", "2018-03-15", "open"]
-    assert rows[1][0] == "T29"
-    assert rows[1][4] == "25.00"
-
-
-def test_fates_table_counts_orders():
-    rows = fates_table(make_orders()).rows
-    assert [(row[0], row[2], row[3]) for row in rows] == [
-        ("Completed", "market buy", "6"),
-        ("Canceled", "stop sell", "3"),
-        ("Margin", "market buy", "1"),
-    ]
-    assert rows[2][1] == "not enough cash"
-
-
-def test_folds_table_has_skill_and_a_pooled_line():
-    rows = folds_table({"folds": [fold(1)], "pooled": {**fold(0), "n_labels": 9}}).rows
-    assert [cell.replace("\xa0", " ") for cell in rows[0]] == [
-        "1", "2018-01-02 to 2018-12-31", "12,345", "678", "1.3800", "1.3860", "0.43 %", "0.255", "0.0120", "–",
-    ]  # fmt: skip
-    assert rows[1][0] == "All"
-
-
-def test_folds_table_without_folds_is_none():
-    assert folds_table({"predictions": "saved.parquet"}) is None
+def test_write_report_saved_predictions_without_evaluation_say_so(tmp_path):
+    page = written(full_run(model={"predictions": "saved.parquet"}), tmp_path)
+    assert "predictions that were saved without their evaluation" in page.words
