@@ -34,9 +34,9 @@ def risk_size(equity: float, price: float, stop_distance: float | None, risk_fra
     return whole_shares(min(by_weight, risk_frac * equity / stop_distance))
 
 
-def affordable(size: int, price: float, budget: float) -> int:
-    """Return at most `size` shares, no more than `budget` USD pays at `price`."""
-    return min(size, whole_shares(budget / price)) if price > 0 else 0
+def affordable(size: float, price: float, budget: float) -> int:
+    """Return at most `size` shares, whole ones, no more than `budget` USD pays at `price`."""
+    return min(whole_shares(size), whole_shares(budget / price)) if price > 0 else 0
 
 
 def whole_shares(shares: float) -> int:

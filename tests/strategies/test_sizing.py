@@ -30,6 +30,8 @@ def test_affordable_keeps_to_the_budget():
     assert affordable(100, 50.0, 4_999.0) == 99
     assert affordable(100, 50.0, 9_000.0) == 100
     assert affordable(100, 50.0, -1.0) == 0
+    assert affordable(10.7, 50.0, 9_000.0) == 10
+    assert affordable(math.nan, 50.0, 9_000.0) == 0
     assert affordable(100, 0.0, 1.0) == 0
 
 
