@@ -105,7 +105,7 @@ class SavedPredictions:
             ) from error
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
-                f"predictions {path}: expected a Parquet file, received something else ({error})"
+                f"predictions {path}: expected a Parquet file, received another; `train --out DIR` writes one"
             ) from error
         return SavedPredictions(_validated(frame, path))
 
@@ -157,9 +157,8 @@ def sorted_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def _validated(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in FRAME_COLUMNS:
         if name not in frame.columns:
-            raise InputError(
-                f"predictions {path}: expected the columns {', '.join(FRAME_COLUMNS)}, `{name}` is missing"
-            )
+            wanted = ", ".join(FRAME_COLUMNS)
+            raise InputError(f"predictions {path}: expected the columns {wanted}; received none named `{name}`")
     if frame.empty:
         raise InputError(f"predictions {path}: expected at least one row, received none")
     _require_types(frame, path)

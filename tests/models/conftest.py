@@ -54,12 +54,12 @@ def random_network(n_features: int, units: int, seed: int, layers: int = 1) -> N
 def untrained_predictor(panel, features: FeaturePanel, seeds: int = 2) -> WalkForwardPredictor:
     spec = resolve("tiny", SMALL | {"seeds": seeds})
     names = spec.columns_of(features.names)
-    fitted = np.nan_to_num(features.values[:, :, [features.names.index(n) for n in names]].reshape(-1, len(names)))
+    values = features.values[:, :, [features.names.index(n) for n in names]]
     limits = ClassLimits(-0.6, 0.7, (-1.2, -0.3, 0.4, 1.3), (0.25, 0.25, 0.25, 0.25))
     models = tuple(
         FoldModel(
             fold,
-            Scaler.fit(names, fitted[: 100 * fold.number]),
+            Scaler.fit(names, values[fold.train_first : fold.test_first].reshape(-1, len(names))),
             limits,
             tuple(random_network(len(names), spec.units, 10 * fold.number + k) for k in range(seeds)),
         )

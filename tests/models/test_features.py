@@ -22,7 +22,7 @@ def column(bars: Bars, name: str) -> np.ndarray:
 def simple_bars(close: list[float], **fields: list[float]) -> Bars:
     values = np.array(close, dtype=float)
     days = np.datetime64("2020-01-01") + np.arange(len(values))
-    arrays = {name: values for name in ("open", "high", "low", "close")} | {
+    arrays = dict.fromkeys(("open", "high", "low", "close"), values) | {
         "volume": np.full(len(values), 100.0),
         "adjust": np.ones(len(values)),
     }

@@ -1,0 +1,134 @@
+"""The Keras side. Tests that load TensorFlow share one process, because each load costs seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.bar_table import first_positions
+from models.fold_window import fit_data
+from models.folds import Fold
+from models.network import FitData, batch_size, build_network, draw_chunks, fit_network, gather_batch, read_network
+from models.sequences import Segments
+from models.spec import resolve
+
+SPEC = resolve(
+    "tiny", {"chunk_bars": 40, "masked_bars": 10, "warm_up_bars": 40, "units": 6, "epochs": 2, "batch_chunks": 8}
+)
+FOLD = Fold(1, 0, 160, 200, 200)
+
+
+def fit_data_of(signal: float = 0.0, tickers: int = 12, seed: int = 0) -> FitData:
+    """Inputs of noise; the class follows a slow average of the first input as strongly as `signal`."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(tickers, FOLD.test_first, 3)).astype(np.float32)
+    memory = np.zeros((tickers, FOLD.test_first))
+    for k in range(1, FOLD.test_first):
+        memory[:, k] = 0.8 * memory[:, k - 1] + 0.6 * inputs[:, k, 0]
+    target = signal * memory + np.sqrt(1 - signal**2) * rng.normal(size=memory.shape)
+    classes = np.digitize(target, [-0.67, 0, 0.67]).astype(np.int8)
+    rows = np.tile(np.arange(FOLD.test_first), tickers)
+    column = np.repeat(np.arange(tickers), FOLD.test_first)
+    return fit_data(inputs.reshape(-1, 3), classes.ravel(), rows, column, FOLD, SPEC)
+
+
+def test_draw_chunks_score_every_bar_after_the_masked_ones_once():
+    first, stop = np.array([0, 100, 105, 300]), np.array([100, 105, 300, 311])
+    for seed in range(20):
+        chunks = draw_chunks(first, stop, SPEC, np.random.default_rng(seed))
+        scored = np.zeros(320, dtype=int)
+        for start, scored_stop in zip(chunks.start, chunks.scored_stop, strict=True):
+            assert scored_stop - start <= SPEC.chunk_bars
+            scored[start + SPEC.masked_bars : scored_stop] += 1
+        expected = np.zeros(320, dtype=int)
+        expected[10:100] = expected[115:300] = expected[310:311] = 1
+        np.testing.assert_array_equal(scored, expected)
+
+
+def test_draw_chunks_borders_move_with_the_generator():
+    rng = np.random.default_rng(0)
+    one, two = (sorted(draw_chunks(np.array([0]), np.array([200]), SPEC, rng).start) for _ in range(2))
+    assert one != two
+
+
+def test_batch_size_keeps_the_least_number_of_steps():
+    spec = resolve("default")
+    many = np.zeros(464, int), np.full(464, 1008)
+    assert batch_size(*many, spec) == 64
+    # 40 stocks x 5 chunks of 190 scored bars = 200 chunks: 13 at a time make at least 15 steps.
+    assert batch_size(np.zeros(40, int), np.full(40, 1008), spec) == 13
+    assert batch_size(np.zeros(1, int), np.full(1, 100), spec) == 1
+
+
+def test_gather_batch_weighs_only_scored_bars_and_fills_up():
+    data = fit_data_of()
+    chunks = draw_chunks(data.fit_first, data.fit_stop, SPEC, np.random.default_rng(0))
+    inputs, classes, weights = gather_batch(data, chunks, slice(0, 3), 5, SPEC)
+    assert inputs.shape == (5, 40, 3)
+    assert (weights[3:] == 0).all()
+    for row in range(3):
+        start, stop = chunks.start[row], chunks.scored_stop[row]
+        assert (weights[row] > 0).sum() == stop - start - SPEC.masked_bars
+        np.testing.assert_array_equal(inputs[row, : stop - start], data.inputs[start:stop])
+        np.testing.assert_array_equal(classes[row, : stop - start], data.classes[start:stop])
+    assert weights[0].max() == pytest.approx(1 / 12)
+
+
+def test_fit_data_fits_and_validates_disjoint_bars():
+    data = fit_data_of(tickers=2)
+    assert data.fit_first.tolist() == [0, 200]
+    assert data.fit_stop.tolist() == [160, 360]
+    assert sorted(data.validation.start.tolist()) == [160, 360]
+    assert sorted(data.validation.warm_from.tolist()) == [120, 320]
+
+
+def whole_sequences(batch: int, length: int) -> Segments:
+    start = np.arange(batch) * length
+    return Segments(start, start, start + length)
+
+
+def largest_difference(model, network, inputs: np.ndarray) -> float:
+    expected = np.asarray(model(inputs, training=False)).reshape(-1, 4)
+    flat = inputs.reshape(-1, inputs.shape[-1]).astype(np.float64)
+    return float(np.abs(network.run(flat, whole_sequences(*inputs.shape[:2])) - expected).max())
+
+
+@pytest.mark.xdist_group("tensorflow")
+def test_numpy_network_equals_keras_on_random_and_trained_weights():
+    spec = replace(SPEC, layers=2)
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(4, spec.chunk_bars, 3)).astype(np.float32)
+    model = build_network(spec, 3, seed=1)
+    model.set_weights([rng.normal(0, 0.5, w.shape) for w in model.get_weights()])
+    assert largest_difference(model, read_network(model), inputs) < 1e-5
+    for _ in range(20):
+        model.train_on_batch(inputs, rng.integers(0, 4, inputs.shape[:2]), sample_weight=np.ones(inputs.shape[:2]))
+    assert largest_difference(model, read_network(model), inputs) < 1e-5
+
+
+@pytest.mark.xdist_group("tensorflow")
+def test_fit_network_same_seed_same_bits_another_seed_differs():
+    data = fit_data_of()
+    one, again, other = (fit_network(data, SPEC, seed, lambda epoch: None) for seed in (1, 1, 2))
+    for name, values in one.network.arrays().items():
+        np.testing.assert_array_equal(values, again.network.arrays()[name], err_msg=name)
+    assert (one.network.kernel != other.network.kernel).any()
+
+
+@pytest.mark.xdist_group("tensorflow")
+def test_fit_network_recovers_a_planted_memory_and_stops_early_without_one():
+    spec = replace(SPEC, epochs=12, learning_rate=0.01, patience=3)
+    seen: list[int] = []
+    planted = fit_network(fit_data_of(signal=0.5, tickers=30), spec, 1, seen.append)
+    # The best possible is 1.256: the entropy of the class given the memory (by simulation of this process).
+    assert planted.validation_log_loss < 1.32
+    assert seen == list(range(1, planted.epochs + 1))
+    nothing = fit_network(fit_data_of(signal=0.0, tickers=30), spec, 1, lambda epoch: None)
+    assert nothing.validation_log_loss > 1.38
+    assert nothing.epochs == nothing.best_epoch + 3 < 12
+
+
+def test_first_positions_of_runs():
+    assert first_positions(np.array([0, 0, 2, 2, 2, 5])).tolist() == [0, 0, 2, 2, 2, 5]
