@@ -21,33 +21,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_KEY = ("table", "security", "transacted_on", "code", "direct_indirect")
+_KEY = ["table", "security", "transacted_on", "code", "direct_indirect"]
+_TIMES = ["accepted_at", "filed_on", "original_filed_on", "transacted_on"]
+_NOT_STATED = int(np.datetime64("NaT", "s").astype("int64"))
+_COLUMNS = ["issuer_cik", "accession", "form", "owner_ciks", "shares", "price", *_TIMES, *_KEY]
 
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """A row's identity while versions are matched."""
+    """A row's identity while versions are matched; times are their integers, which are fast to make."""
 
     position: int
     accession: str
-    accepted_at: pd.Timestamp
-    root_filed_on: Any
-    first_accepted_at: pd.Timestamp
-    table: str
-    security: str
-    transacted_on: Any
-    code: str | None
-    direct_indirect: str | None
+    accepted_at: int
+    root_filed_on: int
+    first_accepted_at: int
+    key: tuple[Any, ...]
     shares: float
     price: float
     owners: frozenset[str]
-    replaced_at: Any = None
+    replaced_at: int | None = None
     replaces: _Row | None = None
     amends: str | None = None
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in _KEY)
 
 
 @dataclass(slots=True)
@@ -107,17 +102,21 @@ def _replay(rows: pd.DataFrame) -> list[_Row]:
     """Go through the filings in the order of acceptance."""
     books: dict[Any, _Book] = defaultdict(_Book)
     states: list[_Row] = []
-    filings = zip(rows.itertuples(), rows["original_filed_on"].array, strict=True)
-    for _, group in itertools.groupby(filings, key=lambda pair: pair[0].accession):
+    for _, group in itertools.groupby(_plain_rows(rows), key=lambda row: row.accession):
         filing = list(group)
-        head, original_filed_on = filing[0]
-        current = [_state(row) for row, _ in filing]
-        book = books[head.issuer_cik]
-        if head.form == "4/A":
-            _amend(current, book.valid(current[0].owners), original_filed_on)
+        current = [_state(row) for row in filing]
+        book = books[filing[0].issuer_cik]
+        if filing[0].form == "4/A":
+            _amend(current, book.valid(current[0].owners), filing[0].original_filed_on)
         book.add(current)
         states += current
     return states
+
+
+def _plain_rows(rows: pd.DataFrame) -> Iterable[Any]:
+    titles = {t: " ".join((t or "").lower().split()) for t in rows["security_title"].unique()}
+    plain = rows.assign(security=[titles[title] for title in rows["security_title"]])[[*dict.fromkeys(_COLUMNS)]]
+    return plain.assign(**{name: plain[name].astype("int64") for name in _TIMES}).itertuples()
 
 
 def _state(row: Any) -> _Row:
@@ -127,20 +126,16 @@ def _state(row: Any) -> _Row:
         accepted_at=row.accepted_at,
         root_filed_on=row.filed_on,
         first_accepted_at=row.accepted_at,
-        table=row.table,
-        security=" ".join((row.security_title or "").lower().split()),
-        # NaT differs from itself, None does not.
-        transacted_on=None if row.transacted_on is pd.NaT else row.transacted_on,
-        code=row.code,
-        direct_indirect=row.direct_indirect,
+        key=(row.table, row.security, row.transacted_on, row.code, row.direct_indirect),
         shares=row.shares,
         price=row.price,
         owners=frozenset(row.owner_ciks),
     )
 
 
-def _amend(amendment: list[_Row], earlier: list[_Row], original_filed_on: Any) -> None:
-    named = [row for row in earlier if row.root_filed_on == original_filed_on]
+def _amend(amendment: list[_Row], earlier: list[_Row], original_filed_on: int) -> None:
+    stated = original_filed_on != _NOT_STATED
+    named = [row for row in earlier if stated and row.root_filed_on == original_filed_on]
     pairs = list(_pairs(amendment, named or earlier))
     for new, old in pairs:
         old.replaced_at = new.accepted_at
@@ -209,20 +204,21 @@ def _one_amount_same(new: _Row, old: _Row) -> bool:
 
 def _one_part_corrected(new: _Row, old: _Row) -> bool:
     different = sum(a != b for a, b in zip(new.key, old.key, strict=True))
-    return new.table == old.table and different == 1 and _same_amounts(new, old)
+    return new.key[0] == old.key[0] and different == 1 and _same_amounts(new, old)
 
 
 def _written(rows: pd.DataFrame, states: list[_Row]) -> pd.DataFrame:
     rows = rows.copy()
     amended = rows["form"] == "4/A"
-    columns = {
+    columns: dict[str, dict[int, Any]] = {
         "valid_to": {s.position: s.replaced_at for s in states if s.replaced_at is not None},
         "first_accepted_at": {s.position: s.first_accepted_at for s in states if s.replaces is not None},
         "amendment_of": {s.position: s.amends for s in states if s.amends is not None},
     }
     for name, values in columns.items():
         if values:
-            rows.loc[list(values), name] = pd.Series(values, dtype=rows[name].dtype)
+            filled = pd.Series(values, dtype="object" if name == "amendment_of" else "int64")
+            rows.loc[list(values), name] = filled.astype(rows[name].dtype)
     unmatched = {s.position for s in states if s.replaces is None} & set(rows.index[amended])
     rows["flags"] = pd.Series(
         [[*f, "amendment_unmatched"] if i in unmatched else f for i, f in zip(rows.index, rows["flags"], strict=True)],

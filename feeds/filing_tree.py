@@ -118,6 +118,9 @@ def _parse(candidate: Candidate, root: Path) -> Parsed:
             refused.append(Refusal(_shown(path, root), str(error)))
         except OSError as error:
             refused.append(Refusal(_shown(path, root), f"cannot be read: {error.strerror}"))
+        except ValueError as error:
+            # Content that nobody has foreseen must not stop the other files.
+            refused.append(Refusal(_shown(path, root), f"not understood: {error}"))
         else:
             return Parsed(filing, candidate.folders, tuple(refused))
     return Parsed(None, candidate.folders, tuple(refused))

@@ -124,24 +124,23 @@ def persons(rows: pd.DataFrame) -> np.ndarray:
     later joint filing does not merge earlier counts.
     """
     first_owner = [owners[0] if owners else "" for owners in rows["owner_ciks"]]
-    label = rows["issuer_cik"].to_numpy() + " " + np.array(first_owner, dtype=object)
-    joint_issuers = rows.loc[rows["n_owners"] > 1, "issuer_cik"].unique()
-    involved = np.flatnonzero(rows["issuer_cik"].isin(joint_issuers))
-    known: dict[tuple[str, str], str] = {}
-    for position, cik, owners in zip(
-        involved, rows["issuer_cik"].iloc[involved], rows["owner_ciks"].iloc[involved], strict=True
-    ):
-        label[position] = _joint_label(cik, owners or [""], known)
-    return np.asarray(pd.factorize(label)[0], dtype=np.int64)
+    number = np.asarray(pd.factorize(rows["issuer_cik"].to_numpy() + np.array(first_owner, dtype=object))[0], np.int64)
+    joint = rows["issuer_cik"].isin(rows.loc[rows["n_owners"] > 1, "issuer_cik"].unique()).to_numpy()
+    number[joint] = _joint_numbers(rows[joint]) + number.max(initial=0) + 1
+    return number
 
 
-def _joint_label(cik: str, owners: list[str], known: dict[tuple[str, str], str]) -> str:
-    # A dict keeps the order of entry, so the oldest number among the members is the one met first.
-    numbers = [known[cik, owner] for owner in owners if (cik, owner) in known]
-    label = min(numbers, key=lambda number: int(number.rpartition("#")[2])) if numbers else f"{cik} #{len(known)}"
-    for owner in owners:
-        known.setdefault((cik, owner), label)
-    return label
+def _joint_numbers(rows: pd.DataFrame) -> np.ndarray:
+    """Number the insiders of issuers with joint filings, one filing after the other."""
+    known: dict[str, int] = {}
+    numbers = np.empty(len(rows), dtype=np.int64)
+    for position, (cik, owners) in enumerate(zip(rows["issuer_cik"], rows["owner_ciks"], strict=True)):
+        members = [cik + owner for owner in owners] or [cik]
+        # The next unused number is the highest, so any member who is known wins.
+        numbers[position] = min([known.get(member, len(known)) for member in members])
+        for member in members:
+            known.setdefault(member, int(numbers[position]))
+    return numbers
 
 
 def _base_rows(rows: pd.DataFrame, issuers: pd.Index) -> pd.DataFrame:

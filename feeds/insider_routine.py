@@ -60,7 +60,7 @@ def classify(person: np.ndarray, traded_on: np.ndarray, accepted_at: pd.Series, 
 
 def _in_all_years(keys: np.ndarray) -> np.ndarray:
     """Return the groups whose keys (group × 3 + year) hold all three years."""
-    groups, counts = np.unique(np.unique(keys) // _YEARS, return_counts=True)
+    groups, counts = np.unique(pd.unique(keys) // _YEARS, return_counts=True)
     return groups[counts == _YEARS]
 
 

@@ -152,8 +152,9 @@ def _header(content: bytes) -> Header:
 def _parties(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield (block, CIK, name) of each party's block, in the order in which they stand."""
     marks = list(_BLOCK.finditer(text))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        block = text[mark.end() : following.start() if following else len(text)]
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    for mark, end in zip(marks, ends, strict=False):
+        block = text[mark.end() : end]
         cik = _first(_CIK, block)
         if cik is not None:
             yield mark.group(1), cik.zfill(10), (_first(_NAME, block) or "").strip()
