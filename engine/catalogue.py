@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+import importlib
 from typing import TYPE_CHECKING
 
 from engine.provenance import ROOT
@@ -30,10 +29,10 @@ def entries(what: str) -> list[tuple[str, str]]:
 
         return [(name, _model_sentence(spec)) for name, spec in PRESETS.items()]
     if what == "indicators":
-        return [(path.stem, _first_sentence(path)) for path in sorted((ROOT / "indicators").glob("*.py"))]
+        return [(name, _first_line(cls)) for name, cls in _indicators().items()]
     from strategies.registry import available
 
-    return [(name, (cls.__doc__ or "").strip().split("\n")[0]) for name, cls in available().items()]
+    return [(name, _first_line(cls)) for name, cls in available().items()]
 
 
 def _model_sentence(spec: ModelSpec) -> str:
@@ -45,6 +44,21 @@ def _model_sentence(spec: ModelSpec) -> str:
     )
 
 
-def _first_sentence(path: Path) -> str:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.split("\n")[0]
+def _indicators() -> dict[str, type]:
+    """Return the indicators of the folder by module, without the base that others extend."""
+    import backtrader as bt
+
+    from indicators.column_indicator import ColumnIndicator
+
+    found = {}
+    for path in sorted((ROOT / "indicators").glob("*.py")):
+        module = importlib.import_module(f"indicators.{path.stem}")
+        for cls in vars(module).values():
+            own = isinstance(cls, type) and issubclass(cls, bt.Indicator) and cls.__module__ == module.__name__
+            if own and cls is not ColumnIndicator:
+                found[path.stem] = cls
+    return found
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n")[0]

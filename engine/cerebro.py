@@ -111,6 +111,7 @@ def run_backtest(
     strategy: type[bt.Strategy],
     params: Mapping[str, Any] | None = None,
     predictor: Any = None,
+    sectors: Mapping[str, str] | None = None,
     cash: float = 100_000.0,
     commission_bps: float = 1.0,
     slippage_bps: float = 4.0,
@@ -131,6 +132,8 @@ def run_backtest(
         The user's parameters.
     predictor : Predictor, optional
         What an LSTMSignal asks.
+    sectors : mapping of ticker to sector, optional
+        For the strategy's limit per sector.
     from_session : date, optional
         The first session on which an order may be decided.
     progress : Progress
@@ -153,6 +156,7 @@ def run_backtest(
     """
     engine_params = {
         "predictor": predictor,
+        "sectors": sectors,
         "from_session": from_session,
         "round_trip_cost_frac": 2 * (commission_bps + slippage_bps) / 1e4,
     }

@@ -57,12 +57,13 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         If the disk or a training process fails.
     """
     check_free(out, force=force)
-    strategy, spec = load_strategy(settings), model_spec(settings)
+    spec = model_spec(settings)
+    strategy = load_strategy(settings, horizon=spec.horizon)
     progress, stages = progress_bars(quiet=quiet), Stages()
     with run_folder(out, force=force) as folder:
         inputs, columns, model = _prepared(settings, spec, progress, stages)
         with stages("backtest"):
-            trading = trade(settings, strategy, inputs.panel, columns.feed, model.predictions, progress)
+            trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress)
         warnings = [*inputs.warnings, *model.warnings]
         with stages("report"):
             write_tables(trading, folder)

@@ -58,6 +58,7 @@ def run_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         If the folder cannot be made or renamed.
     """
     check_free(folder, force=force)
+    new_parents = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
@@ -72,6 +73,9 @@ def run_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         _take_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in new_parents:  # innermost first; a parent that holds the result stays
+            if not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def _take_place(partial: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
 from analyzers.statistics import performance
 from engine.cerebro import BacktestResult, run_backtest
+from engine.inputs import Inputs
 from engine.settings import Settings, check_strategy
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
@@ -22,7 +23,7 @@ from feeds.price_table import UnreadableTableError
 from feeds.prices import total_return_factor
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
-from strategies.parameters import parse_params
+from strategies.parameters import parse_params, user_parameters
 from strategies.registry import load
 
 
@@ -44,8 +45,11 @@ class Trading:
     metrics: dict[str, Any]
 
 
-def load_strategy(settings: Settings) -> tuple[type[bt.Strategy], dict[str, Any]]:
+def load_strategy(settings: Settings, horizon: int) -> tuple[type[bt.Strategy], dict[str, Any]]:
     """Return the strategy's class and the user's parameters in the types of its defaults.
+
+    A position is held for the `horizon` (bars) that the model predicts, unless the user sets
+    `max_holding_bars`.
 
     Raises
     ------
@@ -56,7 +60,10 @@ def load_strategy(settings: Settings) -> tuple[type[bt.Strategy], dict[str, Any]
     check_strategy(settings)
     strategy = load(settings.strategy)
     texts = {name: value if isinstance(value, str) else str(value) for name, value in settings.params.items()}
-    return strategy, parse_params(strategy, texts)
+    params = parse_params(strategy, texts)
+    if "max_holding_bars" in user_parameters(strategy):
+        params.setdefault("max_holding_bars", horizon)
+    return strategy, params
 
 
 def first_traded_session(settings: Settings, panel: PricePanel, predictions: SavedPredictions) -> pd.Timestamp:
@@ -83,12 +90,13 @@ def first_traded_session(settings: Settings, panel: PricePanel, predictions: Sav
 def trade(
     settings: Settings,
     strategy: tuple[type[bt.Strategy], Mapping[str, Any]],
-    panel: PricePanel,
+    inputs: Inputs,
     columns: FeaturePanel,
     predictions: SavedPredictions,
     progress: Progress,
 ) -> Trading:
     """Run the backtest from the first session that counts and measure it against its benchmark."""
+    panel = inputs.panel
     start = first_traded_session(settings, panel, predictions)
     whole = run_backtest(
         panel,
@@ -96,6 +104,7 @@ def trade(
         strategy=strategy[0],
         params=strategy[1],
         predictor=predictions,
+        sectors=inputs.sectors,
         cash=settings.cash,
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,

@@ -81,6 +81,10 @@ class SwingStrategy(bt.Strategy):
         Positions at a time. A place that an exit frees is taken again at the same open.
     max_weight_frac : float
         Largest fraction of equity in one position at its entry.
+    sectors : mapping of ticker to sector, or None
+        Stocks that are not named belong to no sector and are not limited.
+    max_sector_frac : float
+        Largest fraction of equity in one sector when a position is entered.
     cash_buffer_frac : float
         Fraction of equity that entries leave in cash, so that a gap up can still be paid.
     risk_per_trade_frac : float
@@ -116,6 +120,8 @@ class SwingStrategy(bt.Strategy):
         ("round_trip_cost_frac", 0.001),
         ("max_positions", 10),
         ("max_weight_frac", 0.15),
+        ("sectors", None),
+        ("max_sector_frac", 0.40),
         ("cash_buffer_frac", 0.03),
         ("risk_per_trade_frac", 0.01),
         ("atr_period", 14),
@@ -130,6 +136,7 @@ class SwingStrategy(bt.Strategy):
         "round_trip_cost_frac": Range(0, 1),
         "max_positions": Range(1),
         "max_weight_frac": Range(1e-6, 1),
+        "max_sector_frac": Range(1e-6, 1),
         "cash_buffer_frac": Range(0, 0.99),
         "risk_per_trade_frac": Range(1e-6, 1),
         "atr_period": Range(1),
@@ -286,13 +293,11 @@ class SwingStrategy(bt.Strategy):
         equity = self.broker.getvalue()
         volatility = risk.market_volatility(self._market_returns, self.p.volatility_lookback_sessions)
         scale = risk.exposure_scale(self.p.target_volatility, volatility)
-        budget = self._budget(equity, scale)
+        room = self._room(equity, scale)
         for data, reason in self._candidates(trading):
             if places <= 0:
                 return
-            cost = self._enter(data, reason, equity, scale, budget)
-            budget -= cost
-            places -= cost > 0
+            places -= self._enter(data, reason, equity, scale, room)
 
     def _candidates(self, trading: list[Any]) -> list[tuple[Any, str]]:
         found = []
@@ -303,24 +308,30 @@ class SwingStrategy(bt.Strategy):
                     found.append((data, reason))
         return sorted(found, key=lambda candidate: (_descending(self.rank(candidate[0])), candidate[0]._name))
 
-    def _budget(self, equity: float, scale: float) -> float:
-        """Return the USD that entries may cost: cash after exits, within the gross exposure."""
-        kept = sum(
-            self.getposition(holding.entry.data).size * holding.entry.data.close[0]
-            for holding in self._holdings.values()
-            if holding.first_bar and holding.exit is None
+    def _room(self, equity: float, scale: float) -> risk.Room:
+        """Return what entries may cost: cash after exits, within the gross and the sectors' exposure."""
+        room = risk.Room(
+            total=(1 - self.p.cash_buffer_frac) * scale * equity,
+            per_sector=self.p.max_sector_frac * equity,
+            sectors=self.p.sectors or {},
         )
-        return (1 - self.p.cash_buffer_frac) * scale * equity - kept
+        for ticker, holding in self._holdings.items():
+            if holding.first_bar and holding.exit is None:
+                data = holding.entry.data
+                room.take(ticker, self.getposition(data).size * data.close[0])
+        return room
 
-    def _enter(self, data: Any, reason: str, equity: float, scale: float, budget: float) -> float:
+    def _enter(self, data: Any, reason: str, equity: float, scale: float, room: risk.Room) -> bool:
         price = data.close[0]
         distance = stops.stop_distance(price, self.stop_price(data))
-        size = sizing.affordable(self.position_size(data, equity, distance, scale), price, budget)
+        wanted = self.position_size(data, equity, distance, scale)
+        size = sizing.affordable(wanted, price, room.of(data._name))
         if size <= 0:
-            return 0.0
+            return False
         entry = self.buy(data, size=size, reason=reason, score=self.score(data))
         self._holdings[data._name] = Holding(entry, distance)
-        return float(size * price)
+        room.take(data._name, size * price)
+        return True
 
 
 def _last_returns(trading: list[Any]) -> list[float]:

@@ -14,6 +14,7 @@ from feeds.errors import InputError, unknown_name
 # What the engine sets; a user has other ways to say it.
 ENGINE_PARAMETERS = {
     "predictor": "--model or --predictions",
+    "sectors": "--sectors",
     "from_session": "--from",
     "round_trip_cost_frac": "--commission-bps and --slippage-bps",
 }

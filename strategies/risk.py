@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,6 +40,38 @@ def market_volatility(returns: Iterable[float], lookback_sessions: int) -> float
 def exposure_scale(target_volatility: float, volatility: float) -> float:
     """Return target over market volatility, at most 1; 1 while the market's volatility is unknown."""
     return min(1.0, target_volatility / volatility) if volatility > 0 else 1.0
+
+
+@dataclass
+class Room:
+    """What entries may still cost, USD: in all, and in each sector.
+
+    Attributes
+    ----------
+    total : float
+        Left in all.
+    per_sector : float
+        A sector's limit.
+    sectors : mapping of ticker to sector
+        A stock without a sector is limited by `total` alone.
+    """
+
+    total: float
+    per_sector: float
+    sectors: Mapping[str, str]
+    taken: dict[str, float] = field(default_factory=dict)
+
+    def of(self, ticker: str) -> float:
+        """Return what an entry in this stock may cost."""
+        sector = self.sectors.get(ticker)
+        return self.total if sector is None else min(self.total, self.per_sector - self.taken.get(sector, 0.0))
+
+    def take(self, ticker: str, value: float) -> None:
+        """Count a position of this value."""
+        self.total -= value
+        sector = self.sectors.get(ticker)
+        if sector is not None:
+            self.taken[sector] = self.taken.get(sector, 0.0) + value
 
 
 @dataclass

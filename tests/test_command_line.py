@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ import pandas as pd
 import pytest
 
 from engine.commands import main
+from feeds.sessions import trading_sessions
+from feeds.synthetic import MarketSettings, write_filings
+from feeds.transactions import read_filings
 
 ROOT = Path(__file__).resolve().parent.parent
 BARS = "Date,Open,High,Low,Close,Volume\n"
@@ -29,8 +33,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write_prices(folder: Path, tickers: int = 12, sessions: int = 60, late: int = 0) -> Path:
     """Write one CSV per ticker with random prices on consecutive sessions of 2020."""
-    from feeds.sessions import trading_sessions
-
     folder.mkdir()
     dates = trading_sessions("2020-01-02", "2024-12-31")[late : late + sessions]
     rng = np.random.default_rng(0)
@@ -67,7 +69,7 @@ def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[st
         (["--tickers", "NOSUCH"], "NOSUCH"),
         (["--from", "2100-01-01"], "`--from`: expected a date inside the data"),
         (["--to", "1999-01-01"], "`--to`"),
-        (["--to", "2014-06-30"], "sessions"),
+        (["--to", "2018-06-29"], "too little history"),
         (["--tickers", "A,B", "--force"], "unknown ticker 'A'"),
     ],
 )
@@ -121,16 +123,38 @@ def test_run_without_filings_names_the_strategy_for_that(tmp_path: Path, capsys:
     expect_mistake(["run", "--prices", f"csv:{folder}"], "--strategy lstm_only", capsys)
 
 
-def test_run_with_a_page_stored_as_a_filing_names_it_and_the_way_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    folder = write_prices(tmp_path / "prices")
-    page = tmp_path / "tree" / "sec-edgar-filings" / "AAA" / "4" / "0000000001-20-000001" / "full-submission.txt"
+@pytest.fixture
+def tree_with_a_page(tmp_path: Path) -> Path:
+    """Real-format filings of a small invented market, and one throttle page saved as a filing."""
+    tree = tmp_path / "tree"
+    write_filings(MarketSettings(n_stocks=2, n_sessions=300, late_listings=(), delistings=(), splits=()), tree)
+    page = tree / "sec-edgar-filings" / "AAA" / "4" / "0000000001-20-000001" / "full-submission.txt"
     page.parent.mkdir(parents=True)
     page.write_text("<html><title>SEC.gov | Request Rate Threshold Exceeded</title></html>")
-    words = ["run", "--prices", f"csv:{folder}", "--filings", str(tmp_path / "tree")]
+    return tree
+
+
+def test_run_with_a_page_stored_as_a_filing_names_it_and_the_way_out(
+    tmp_path: Path, tree_with_a_page: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["run", "--prices", f"csv:{write_prices(tmp_path / 'prices')}", "--filings", str(tree_with_a_page)]
     expect_mistake(words, "0000000001-20-000001", capsys)
     expect_mistake(words, "run_backtest.py filings", capsys)
+
+
+def test_filings_of_a_tree_with_a_page_writes_the_others_and_ends_incomplete(
+    tmp_path: Path, tree_with_a_page: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["filings", str(tree_with_a_page), "--out", "x.parquet", "--report", "x.json", "--quiet"]
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: 1 of ")
+    assert "0000000001-20-000001" in printed.out
+    summary = json.loads((tmp_path / "x.json").read_text())
+    table = read_filings(tmp_path / "x.parquet")
+    assert summary["rows"] == len(table.rows) == sum(summary["codes"].values()) > 20
+    assert [one["file"].split("/")[3] for one in summary["refused"]] == ["0000000001-20-000001"]
+    expect_mistake(words, "`--out`: expected a new file", capsys)
 
 
 def test_filings_without_out_and_of_a_page_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -20,7 +20,7 @@ def test_run_folder_complete_takes_the_name_and_leaves_nothing_else(tmp_path: Pa
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_run_folder_error_inside_leaves_nothing(tmp_path: Path, error: type[BaseException]):
     def fail() -> None:
-        with run_folder(tmp_path / "run", force=False) as partial:
+        with run_folder(tmp_path / "new" / "run", force=False) as partial:
             (partial / "x").write_text("1")
             raise error
 

@@ -392,3 +392,12 @@ def check_fills(result: BacktestResult, panel: PricePanel) -> None:
             assert panel.low[k, j] - 1e-9 <= row.executed_price <= panel.high[k, j] + 1e-9
             if row.order_type == "Market":
                 assert row.executed_price == pytest.approx(panel.open[k, j], rel=1e-12)
+
+
+def test_entries_of_one_sector_stay_within_its_limit_and_other_stocks_do_not_care():
+    panel = panel_of(AAA=flat(10, 4), BBB=flat(10, 4), CCC=flat(10, 4), DDD=flat(10, 4), EEE=flat(10, 4))
+    sectors = {"AAA": "energy", "BBB": "energy", "CCC": "energy", "DDD": "health"}
+    every = {ticker: [1] for ticker in panel.tickers}
+    result = run(panel, cash=1000, enter=every, fixed_size=15, sectors=sectors, max_sector_frac=0.2)
+    sizes = dict(zip(result.trades["ticker"], result.trades["size"], strict=True))
+    assert sizes == {"AAA": 15, "BBB": 5, "DDD": 15, "EEE": 15}

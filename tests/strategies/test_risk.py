@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from strategies.risk import DrawdownRule, exposure_scale, market_volatility, mean_return
+from strategies.risk import DrawdownRule, Room, exposure_scale, market_volatility, mean_return
 
 
 def test_mean_return_of_no_stock_is_unknown():
@@ -52,3 +52,12 @@ def test_drawdown_rule_starts_again_after_the_cool_down_and_counts_afresh():
 
 def test_drawdown_rule_of_1_never_halts():
     assert all(allowed(DrawdownRule(1.0, 1), 100, 1))
+
+
+def test_room_counts_positions_against_the_whole_and_their_sector():
+    room = Room(total=100.0, per_sector=30.0, sectors={"A": "energy", "B": "energy"})
+    room.take("A", 20.0)
+    room.take("C", 50.0)
+    assert (room.of("B"), room.of("C")) == (10.0, 30.0)
+    room.take("C", 25.0)
+    assert room.of("B") == 5.0
