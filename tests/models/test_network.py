@@ -123,8 +123,8 @@ def test_fit_network_recovers_a_planted_memory_and_stops_early_without_one():
     spec = replace(SPEC, epochs=12, learning_rate=0.01, patience=3)
     seen: list[int] = []
     planted = fit_network(fit_data_of(signal=0.5, tickers=30), spec, 1, seen.append)
-    # The best possible is 1.256: the entropy of the class given the memory (by simulation of this process).
-    assert planted.validation_log_loss < 1.32
+    # Knowing the memory exactly gives 1.265 on average (mean entropy of the class given a standard normal memory).
+    assert planted.validation_log_loss < 1.30
     assert seen == list(range(1, planted.epochs + 1))
     nothing = fit_network(fit_data_of(signal=0.0, tickers=30), spec, 1, lambda epoch: None)
     assert nothing.validation_log_loss > 1.38
