@@ -214,7 +214,7 @@ BILLION_LAUGHS = (
         (b"<SEC-DOCUMENT><XML><ownershipDocument>", "cut off: its XML block is not closed"),
         (
             b"<SEC-HEADER>CONFORMED SUBMISSION TYPE: 424B2\n<XML>a</XML>",
-            "another form: expected 4 or 4/A, received 424B2",
+            "expected 4 or 4/A, received 424B2",
         ),
         (b"<?xml version='1.0'?><edgarSubmission/>", "another document: expected <ownershipDocument>"),
         (b"<?xml version='1.0'?>", "unreadable XML, even with recovery"),

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feeds.errors import InputError
+from feeds.form4 import parse_submission
+from feeds.insider import INSIDER_COLUMNS, average_dollar_volume, explain, insider_features
+from feeds.insider_routine import OPPORTUNISTIC, ROUTINE, UNCLASSIFIED, classify
+from feeds.sessions import session_closes
+from feeds.transactions import Coverage, table_of_filings, ticker_frame
+from tests.conftest import build_panel
+from tests.feeds import filing_texts as texts
+
+TICKERS = ticker_frame([("0000000101", "T000", None, None), ("0000000102", "T001", None, None)])
+WHOLE = Coverage(pd.Timestamp("2015-01-02 12:00", tz="UTC"), pd.Timestamp("2016-12-30", tz="UTC"))
+AS_TRADED = build_panel(sessions=130, tickers=3)
+# Filed prices are not compared with these bars, so that tests may use round ones.
+PANEL = replace(AS_TRADED, price_basis="split_adjusted")
+
+
+def filing(*rows, number=1, accepted="20150203120000", form="4", **document):
+    xml = texts.document(rows or [texts.transaction()], form=form, **document)
+    accession = f"0000000001-15-{number:06d}"
+    return parse_submission(texts.submission(xml, accession=accession, accepted=accepted, form=form), accession)
+
+
+def table(*filings, tickers=TICKERS, coverage=WHOLE):
+    return replace(table_of_filings(filings, tickers), coverage=coverage)
+
+
+def values(made, name, ticker="T000", panel=PANEL):
+    column = insider_features(made, panel).column(name)[:, panel.tickers.index(ticker)]
+    return pd.Series(column, index=panel.sessions)
+
+
+def first_seen(made, panel=PANEL):
+    buys = values(made, "ins_buy_21", panel=panel)
+    return buys[buys > 0].index[0].strftime("%Y-%m-%d")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "session"),
+    [
+        ("20150203155959", "2015-02-03"),
+        ("20150203160000", "2015-02-04"),
+        ("20150203205000", "2015-02-04"),
+        ("20150204073000", "2015-02-04"),
+        ("20150206170000", "2015-02-09"),
+        ("20150403120000", "2015-04-06"),
+        ("20151127125959", "2015-11-27"),
+        ("20151127130000", "2015-11-30"),
+    ],
+    ids=["before close", "at close", "evening", "morning", "friday evening", "good friday", "early", "early close"],
+)
+def test_features_filing_appears_in_the_first_session_that_closes_after_it(accepted, session):
+    panel = replace(build_panel(sessions=260, tickers=1), price_basis="split_adjusted")
+    assert first_seen(table(filing(accepted=accepted)), panel) == session
+
+
+def test_features_by_hand_agree():
+    made = table(filing(texts.transaction("P", 1000, 10), texts.transaction("P", 500, 12)))
+    row = int(PANEL.sessions.get_loc("2015-02-03"))
+    volume = np.nanmean(PANEL.dollar_volume[max(0, row - 62) : row + 1, 0])
+    found = insider_features(made, PANEL)
+    assert found.names == INSIDER_COLUMNS
+    assert found.values[row, 0] == pytest.approx([1, math.log1p(16_000 / volume), 0, 0.5, 0.2, 1, 1])
+    buys, recency = values(made, "ins_buy_21"), values(made, "ins_recency_21")
+    assert np.flatnonzero(buys > 0).tolist() == list(range(row, row + 21))
+    assert recency.iloc[row + 42] == pytest.approx(math.exp(-2))
+    assert np.flatnonzero(values(made, "ins_net_63") > 0).tolist() == list(range(row, row + 63))
+
+
+def test_features_outside_the_base_set_change_nothing():
+    silent = [
+        texts.transaction("F"),
+        texts.transaction("M"),
+        texts.transaction("A"),
+        texts.transaction("G"),
+        texts.transaction("P", table="D", price=1e9),
+        texts.transaction("P", direction="D"),
+        texts.transaction("S", direction="A"),
+        texts.transaction(None),
+        texts.transaction("P", title="Series B Preferred Stock"),
+    ]
+    made = table(
+        filing(*silent),
+        filing(number=2, issuer="0000000999"),
+        filing(number=3, owners=[{"director": 0, "ten": 1}]),
+    )
+    found = insider_features(made, PANEL).values[:, 0]
+    assert (found == [1, 0, 0, 0, 0, 0, 0]).all(axis=1).any()
+    assert not found[:, 1:].any()
+
+
+def test_features_purchase_without_a_usable_price_counts_the_insider_only():
+    made = table(filing(texts.transaction("P", 100, None)))
+    assert values(made, "ins_buy_21").max() == 0
+    assert values(made, "ins_cluster_21").max() == 0.2
+
+
+def test_features_price_far_from_the_tape_adds_no_dollars():
+    made = table(filing(texts.transaction("P", 100, 50_000)))
+    assert values(made, "ins_buy_21", panel=PANEL).max() > 0
+    assert values(made, "ins_buy_21", panel=AS_TRADED).max() == 0
+    assert values(made, "ins_cluster_21", panel=AS_TRADED).max() == 0.2
+
+
+def test_features_sold_dollars_and_net_ratio_of_distinct_persons():
+    sellers = [filing(texts.transaction("S"), number=n, owners=[{"cik": f"000000900{n}"}]) for n in (1, 2, 3)]
+    again = filing(texts.transaction("S", 40), number=4, accepted="20150205120000")
+    made = table(*sellers, again, filing(number=5, owners=[{"cik": "0000009009"}]))
+    assert values(made, "ins_net_63")["2015-02-05"] == pytest.approx((1 - 3) / 5)
+    assert values(made, "ins_sell_21")["2015-02-05"] > values(made, "ins_sell_21")["2015-02-04"]
+
+
+def test_features_joint_owners_are_one_person_and_one_trade():
+    family = [{"cik": "0000009001"}, {"cik": "0000009002"}]
+    made = table(
+        filing(texts.transaction(nature="I"), owners=family),
+        filing(texts.transaction(nature="I"), number=2, owners=[{"cik": "0000009002"}]),
+        filing(texts.transaction("P", 7), number=3, owners=[{"cik": "0000009002"}]),
+    )
+    alone = table(filing(texts.transaction(shares=107)))
+    assert values(made, "ins_cluster_21")["2015-02-03"] == 0.2
+    assert values(made, "ins_buy_21")["2015-02-03"] == values(alone, "ins_buy_21")["2015-02-03"]
+
+
+def test_features_amendment_acts_from_its_own_acceptance_and_repeats_nothing():
+    original = filing(texts.transaction("P", 100))
+    fixed = filing(texts.transaction("P", 300), number=2, form="4/A", accepted="20150210170000")
+    before, after = values(table(original), "ins_buy_21"), values(table(original, fixed), "ins_buy_21")
+    assert after[:"2015-02-10"].equals(before[:"2015-02-10"])
+    tripled = np.log1p(3 * np.expm1(before))
+    np.testing.assert_allclose(after["2015-02-11":], tripled["2015-02-11":])
+    assert (after > 0).sum() == 21
+
+
+def test_features_amendment_to_another_code_takes_the_purchase_back():
+    fixed = filing(texts.transaction("S"), number=2, form="4/A", accepted="20150210170000")
+    made = table(filing(), fixed)
+    assert values(made, "ins_recency_21")["2015-02-10"] > 0
+    assert values(made, "ins_recency_21")["2015-02-11"] == 0
+    assert values(made, "ins_sell_21")["2015-02-11"] > 0
+
+
+def test_features_outside_coverage_are_nan_and_inside_zero():
+    covered = Coverage(pd.Timestamp("2015-02-03 22:00", tz="UTC"), pd.Timestamp("2015-03-03 12:00", tz="UTC"))
+    made = table(filing(accepted="20150301120000"), coverage=covered)
+    known, buys = values(made, "ins_known"), values(made, "ins_buy_21")
+    assert known[known == 1].index[[0, -1]].strftime("%Y-%m-%d").tolist() == ["2015-02-04", "2015-03-03"]
+    assert buys.isna().equals(known == 0)
+    assert buys["2015-02-04"] == 0
+
+
+def test_features_coverage_of_one_issuer_goes_before_that_of_all():
+    short = Coverage(WHOLE.first, pd.Timestamp("2015-02-03 12:00", tz="UTC"))
+    made = replace(table(filing()), issuer_coverage={"0000000102": short})
+    assert values(made, "ins_known", "T000")["2015-03-02"] == 1
+    assert values(made, "ins_known", "T001")["2015-03-02"] == 0
+
+
+def test_features_of_a_ticker_that_the_source_does_not_know_are_nan():
+    assert (values(table(filing()), "ins_known", "T002") == 0).all()
+    assert values(table(filing()), "ins_net_63", "T002").isna().all()
+
+
+def test_features_where_the_stock_did_not_trade_are_nan():
+    panel = build_panel(sessions=60, tickers=1, halts={0: [30]})
+    found = insider_features(table(filing()), panel).values
+    assert np.isnan(found[30]).all()
+    assert not np.isnan(found[31]).any()
+
+
+def test_features_of_one_issuer_feed_every_listed_class():
+    classes = ticker_frame([("0000000101", "T000", None, None), ("0000000101", "T002", None, None)])
+    made = table(filing(), tickers=classes)
+    pd.testing.assert_series_equal(values(made, "ins_net_63", "T000"), values(made, "ins_net_63", "T002"))
+    assert values(made, "ins_buy_21", "T002").max() > 0
+
+
+def test_features_of_filings_before_the_panel_have_left_its_windows():
+    old = filing(texts.transaction(date="2014-06-02"), accepted="20140603120000", period="2014-06-02")
+    made = table(old, filing(accepted="20141230120000", number=2))
+    assert values(made, "ins_buy_21").iloc[0] > 0
+    assert values(made, "ins_buy_21").iloc[25] == 0
+    assert values(table(old), "ins_net_63").iloc[0] == 0
+
+
+def test_features_of_an_empty_source_are_unknown():
+    nothing = table(tickers=ticker_frame([]), coverage=None)
+    found = insider_features(nothing, PANEL)
+    assert (found.column("ins_known") == 0).all()
+    assert np.isnan(found.values[:, :, 1:]).all()
+
+
+def test_average_dollar_volume_counts_traded_bars_only():
+    panel = build_panel(sessions=150, tickers=1, halts={0: [80, 81]})
+    dollars = pd.Series(panel.dollar_volume[:, 0]).dropna()
+    expected = dollars.rolling(63, min_periods=1).mean().reindex(range(150))
+    np.testing.assert_allclose(average_dollar_volume(panel)[:, 0], expected)
+
+
+def classes(days, accepted, valid_to=None):
+    instants = pd.Series(pd.to_datetime(accepted, utc=True, format="ISO8601"))
+    ends = pd.Series(pd.to_datetime(valid_to or [None] * len(days), utc=True)).astype("datetime64[ns, UTC]")
+    return classify(np.zeros(len(days), dtype=int), pd.to_datetime(days).to_numpy(), instants, ends).tolist()
+
+
+def test_classify_same_month_in_three_years_is_routine():
+    days = ["2012-05-02", "2013-05-20", "2014-05-10", "2015-09-01"]
+    assert classes(days, days) == [UNCLASSIFIED] * 3 + [ROUTINE]
+
+
+def test_classify_active_years_without_a_common_month_are_opportunistic():
+    days = ["2012-05-02", "2013-06-20", "2014-05-10", "2015-05-01"]
+    assert classes(days, days)[3] == OPPORTUNISTIC
+
+
+def test_classify_history_accepted_after_new_year_does_not_count():
+    days = ["2012-12-02", "2013-12-20", "2014-12-30", "2015-03-01"]
+    assert classes(days, [*days[:2], "2015-01-02", days[3]])[3] == UNCLASSIFIED
+    assert classes(days, [*days[:2], "2015-01-01 04:59", days[3]])[3] == ROUTINE
+
+
+def test_classify_history_replaced_before_new_year_does_not_count():
+    days = ["2012-12-02", "2013-12-20", "2014-12-05", "2015-03-01"]
+    assert classes(days, days, [None, None, "2014-12-20", None])[3] == UNCLASSIFIED
+    assert classes(days, days, [None, None, "2015-01-20", None])[3] == ROUTINE
+
+
+def test_explain_lists_the_filings_behind_a_session():
+    made = table(
+        filing(texts.transaction("P", 100), accepted="20150203170000"),
+        filing(texts.transaction("S", 9), number=2, accepted="20150301120000"),
+        filing(texts.transaction("A"), number=3),
+    )
+    listed = explain(made, PANEL, "T000", "2015-03-04")
+    assert listed["accession"].str[-1].tolist() == ["2", "1"]
+    assert listed["known_session"].tolist() == [pd.Timestamp("2015-03-02"), pd.Timestamp("2015-02-04")]
+    assert listed["sessions_ago"].tolist() == [2, 19]
+    assert listed["lag_days"].tolist() == [27, 1]
+    assert listed["counted_usd"].tolist() == [90.0, 1000.0]
+    assert listed["insider_class"].tolist() == ["unclassified"] * 2
+    assert explain(made, PANEL, "T002", "2015-03-04").empty
+    assert explain(made, PANEL, "T000", "2015-02-03").empty
+
+
+def test_explain_of_an_unknown_ticker_or_session_says_what_is_valid():
+    with pytest.raises(InputError, match="unknown ticker 'T0000'"):
+        explain(table(filing()), PANEL, "T0000", "2015-02-03")
+    with pytest.raises(InputError, match="expected one of the panel's sessions from 2015-01-02"):
+        explain(table(filing()), PANEL, "T000", "2015-02-01")
+
+
+CLOSES = session_closes(PANEL.sessions)
+
+
+@st.composite
+def some_filings(draw, form_choices=("4", "4", "4", "4/A")):
+    filings = []
+    for number in range(draw(st.integers(0, 14))):
+        row = draw(st.integers(1, 100))
+        accepted = (CLOSES[row] + pd.Timedelta(hours=draw(st.integers(-5, 5)))).tz_convert("America/New_York")
+        day = PANEL.sessions[draw(st.integers(max(0, row - 4), row - 1))]
+        owners = draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True))
+        rows = [
+            texts.transaction(
+                draw(st.sampled_from("PPSM")),
+                draw(st.sampled_from([10, 20])),
+                draw(st.sampled_from([50, 60, 5_000])),
+                date=day.strftime("%Y-%m-%d"),
+                nature=draw(st.sampled_from("DI")),
+            )
+            for _ in range(draw(st.integers(0, 2)))
+        ]
+        filings.append(
+            filing(
+                *(rows or [""]),
+                number=number,
+                form=draw(st.sampled_from(form_choices)),
+                accepted=accepted.strftime("%Y%m%d%H%M%S"),
+                issuer=draw(st.sampled_from(["0000000101", "0000000102"])),
+                owners=[{"cik": f"000000900{owner}"} for owner in owners],
+            )
+        )
+    return filings
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(some_filings(), some_filings(), st.integers(5, 100))
+def test_features_up_to_a_cut_ignore_every_later_filing(filings, others, cut):
+    """Later filings removed, others added in their place, later amendments among both."""
+    early = [one for one in filings if one.accepted_at < CLOSES[cut]]
+    late = [replace(one, accession=f"9{one.accession[1:]}") for one in others if one.accepted_at >= CLOSES[cut]]
+    full = insider_features(table(*filings), AS_TRADED).values[: cut + 1]
+    np.testing.assert_array_equal(insider_features(table(*early), AS_TRADED).values[: cut + 1], full)
+    np.testing.assert_array_equal(insider_features(table(*early, *late), AS_TRADED).values[: cut + 1], full)
+    before = AS_TRADED.until(AS_TRADED.sessions[cut])
+    np.testing.assert_array_equal(insider_features(table(*filings), before).values, full)
+
+
+def slow_values(made, panel, row, column):
+    """The definitions, one row after the other, for a table without joint owners."""
+    closes = session_closes(panel.sessions)
+    buys, sells, buyers, sellers, close_buyers, last = 0.0, 0.0, set(), set(), set(), None
+    for one in made.rows.itertuples():
+        known = int((closes <= one.accepted_at).sum())
+        shown = known <= row and (pd.isna(one.valid_to) or int((closes <= one.valid_to).sum()) > row)
+        ago = row - int((closes <= one.first_accepted_at).sum())
+        if not shown or one.code not in "PS" or one.duplicate_of or one.ticker != panel.tickers[column]:
+            continue
+        dollars = one.shares * one.price_checked
+        person = one.owner_ciks[0]
+        if one.code == "P":
+            last = ago if last is None else min(last, ago)
+            buys += dollars if ago < 21 else 0
+            buyers |= {person} if ago < 63 else set()
+            close_buyers |= {person} if ago < 21 else set()
+        else:
+            sells += dollars if ago < 21 else 0
+            sellers |= {person} if ago < 63 else set()
+    volume = np.nanmean(panel.dollar_volume[max(0, row - 62) : row + 1, column])
+    return [
+        1,
+        math.log1p(buys / volume),
+        math.log1p(sells / volume),
+        (len(buyers) - len(sellers)) / (len(buyers) + len(sellers) + 1),
+        min(len(close_buyers), 5) / 5,
+        float(buys > 0),
+        0.0 if last is None else math.exp(-last / 21),
+    ]
+
+
+def test_features_agree_with_a_slow_reference():
+    rng = np.random.default_rng(3)
+    filings = []
+    for number in range(600):
+        row = int(rng.integers(1, 120))
+        accepted = (CLOSES[row] + pd.Timedelta(hours=int(rng.integers(-5, 6)))).tz_convert("America/New_York")
+        trade = texts.transaction(
+            str(rng.choice(["P", "S", "M"])),
+            int(rng.integers(1, 900)),
+            50,
+            date=PANEL.sessions[row - 1].strftime("%Y-%m-%d"),
+        )
+        filings.append(
+            filing(
+                trade,
+                number=number,
+                form=str(rng.choice(["4", "4", "4/A"])),
+                accepted=accepted.strftime("%Y%m%d%H%M%S"),
+                issuer=str(rng.choice(["0000000101", "0000000102"])),
+                owners=[{"cik": f"00000090{rng.integers(10, 18)}"}],
+            )
+        )
+    made = table(*filings)
+    assert made.rows["valid_to"].notna().sum() > 3
+    panel = replace(PANEL, price_basis="split_adjusted")
+    fast = insider_features(made, panel).values
+    for row in range(0, 130, 3):
+        for column in (0, 1):
+            np.testing.assert_allclose(fast[row, column], slow_values(made, panel, row, column), atol=1e-12)
