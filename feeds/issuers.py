@@ -71,12 +71,16 @@ def tickers_of_folders(filings: Iterable[tuple[Filing, tuple[str, ...]]]) -> pd.
     pairs = {(_elect(votes[folder], folder, symbols), folder.upper()) for folder in named_folders}
     by_cik = alone | {folder.zfill(10) for folder in votes if folder.isdigit()}
     named = {cik for cik, _ in pairs}
-    pairs |= {(cik, s) for cik in by_cik - named for s in _stated_symbols(symbols.get(cik, Counter()))}
+    # An issuer that states no ticker is still the one asked for: it is kept, without a name.
+    pairs |= {(cik, s) for cik in by_cik - named for s in _stated_symbols(symbols.get(cik, Counter())) or [""]}
     return ticker_frame((cik, ticker, None, None) for cik, ticker in sorted(pairs))
 
 
 def assign_tickers(rows: pd.DataFrame, tickers: pd.DataFrame) -> pd.DataFrame:
-    """Fill `ticker`; rows of an issuer that no ticker belongs to stay without and get the flag ``owner_side``.
+    """Fill `ticker`; rows of an issuer that was not asked for stay without and get the flag ``owner_side``.
+
+    Rows of an issuer that was asked for by CIK or file, and states no ticker, have the flag
+    ``ticker_unknown`` instead.
 
     Of several tickers of one issuer the row takes one that was valid on the day of acceptance, and
     among these the one that the filing itself names, else the first by name. Features do not use
@@ -89,12 +93,9 @@ def assign_tickers(rows: pd.DataFrame, tickers: pd.DataFrame) -> pd.DataFrame:
     day = rows["accepted_at"].dt.tz_localize(None).dt.normalize().fillna(rows["filed_on"]).fillna(rows["period"])
     for row, cik, symbol in rows.loc[several, ["issuer_cik", "issuer_symbol"]].itertuples():
         ticker[row] = _choose(held[cik], day[row], symbol)
-    owner_side = ticker.isna()
-    ticker[owner_side] = None
-    flags = [
-        [*row_flags, "owner_side"] if other else row_flags
-        for row_flags, other in zip(rows["flags"], owner_side, strict=True)
-    ]
+    flag = np.where(ticker.isna(), "owner_side", np.where(ticker == "", "ticker_unknown", ""))
+    ticker[flag != ""] = None
+    flags = [[*held_flags, new] if new else held_flags for held_flags, new in zip(rows["flags"], flag, strict=True)]
     return rows.assign(ticker=ticker, flags=pd.Series(flags, index=rows.index, dtype=object))
 
 

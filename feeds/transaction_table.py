@@ -104,7 +104,8 @@ class TransactionTable:
         - `price_checked` (USD a share): `price`, repaired or NaN where it cannot be true.
         - `transacted_on_checked`: the trade's day, or the period of report where that cannot be true.
         - `value_usd`: shares × `price_checked`; NaN in the derivative table, whose prices are notionals.
-        - `ticker`: None on owner-side rows (flag ``owner_side``).
+        - `ticker`: None on owner-side rows (flag ``owner_side``), and where an issuer states none
+          (``ticker_unknown``).
     refused : tuple of Refusal
     coverage : Coverage or None
         Over all issuers; None where no filing has an acceptance time.

@@ -62,6 +62,12 @@ def test_read_filings_of_a_cik_folder_takes_the_stated_symbol(tmp_path):
     assert list(read_filings(tmp_path).rows["ticker"]) == ["XYZ"]
 
 
+def test_read_filings_of_a_loose_file_without_a_symbol_is_not_owner_side(tmp_path):
+    (tmp_path / "a.txt").write_text(texts.submission(texts.document([texts.transaction()], symbol="N/A")))
+    rows = read_filings(tmp_path / "a.txt").rows
+    assert (rows["ticker"].tolist(), rows["flags"].tolist()) == ([None], [["ticker_unknown"]])
+
+
 def test_read_filings_with_a_ticker_file_maps_by_date_and_marks_other_issuers(tmp_path):
     save(tmp_path, "ABC", 1)
     save(tmp_path, "ABC", 2, issuer="0000000555")
