@@ -95,7 +95,9 @@ def assign_tickers(rows: pd.DataFrame, tickers: pd.DataFrame) -> pd.DataFrame:
         ticker[row] = _choose(held[cik], day[row], symbol)
     flag = np.where(ticker.isna(), "owner_side", np.where(ticker == "", "ticker_unknown", ""))
     ticker[flag != ""] = None
-    flags = [[*held_flags, new] if new else held_flags for held_flags, new in zip(rows["flags"], flag, strict=True)]
+    flags = [
+        [*held_flags, str(new)] if new else held_flags for held_flags, new in zip(rows["flags"], flag, strict=True)
+    ]
     return rows.assign(ticker=ticker, flags=pd.Series(flags, index=rows.index, dtype=object))
 
 
