@@ -124,9 +124,7 @@ def date_ticks(first: pd.Timestamp, last: pd.Timestamp, count: int) -> list[tupl
     return [(day, str(day.year) if step >= 12 else f"{_MONTHS[day.month - 1]} {day.year}") for day in chosen]
 
 
-def _drawing(
-    sessions: pd.DatetimeIndex, lines: Sequence[Line], labels: Labels, description: str, frame: Frame
-) -> str:
+def _drawing(sessions: pd.DatetimeIndex, lines: Sequence[Line], labels: Labels, description: str, frame: Frame) -> str:
     known = np.concatenate([line.values[np.isfinite(line.values)] for line in lines])
     low, high, log = _span(known)
     ticks = log_ticks(low, high) if log else linear_ticks(low, high, frame.y_ticks)

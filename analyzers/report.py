@@ -46,6 +46,7 @@ ASSUMPTIONS = (
 )
 """What a reader must know to judge a backtest of this engine."""
 
+
 @dataclass(frozen=True)
 class RunReport:
     """Everything that the page tells.

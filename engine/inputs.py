@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,15 +49,24 @@ class Inputs:
 
 def market_settings(settings: Settings) -> MarketSettings:
     """Return the embedded market's settings; raises InputError for a name that it lacks."""
-    names = {f.name: f for f in fields(MarketSettings)}
+    defaults = {f.name: f.default for f in fields(MarketSettings)}
+    values: dict[str, Any] = {"seed": settings.seed}
     for name, value in settings.market.items():
-        if name not in names:
-            raise unknown_name("setting of `market`:", name, names)
-        default = names[name].default
-        kinds = (int, float) if isinstance(default, float) else (type(default),)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise InputError(f"`market.{name}`: expected a value like {default!r}, received {value!r}")
-    return MarketSettings(**{"seed": settings.seed, **settings.market})
+        if name not in defaults:
+            raise unknown_name("setting of `market`:", name, defaults)
+        values[name] = _like(name, value, defaults[name])
+    return MarketSettings(**values)
+
+
+def _like(name: str, value: Any, default: Any) -> Any:
+    """Return a TOML value in the type of the default: tuples for lists, floats for whole numbers."""
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise InputError(f"`market.{name}`: expected a value like {default!r}, received {value!r}")
+    return value
 
 
 def load_panel(settings: Settings, progress: Progress) -> PricePanel:

@@ -51,8 +51,13 @@ def test_fates_table_counts_orders():
 
 
 def test_fates_table_says_why_the_broker_refused():
-    orders = make_orders().iloc[:3].assign(
-        status=["Rejected", "Canceled", "Canceled"], reason=["score 0.01: not listed yet", "delisted", "stop: 2 ranges"]
+    orders = (
+        make_orders()
+        .iloc[:3]
+        .assign(
+            status=["Rejected", "Canceled", "Canceled"],
+            reason=["score 0.01: not listed yet", "delisted", "stop: 2 ranges"],
+        )
     )
     assert [row[:2] for row in fates_table(orders).rows] == [
         ["Canceled", "delisted"],

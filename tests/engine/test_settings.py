@@ -76,7 +76,8 @@ def test_resolve_tickers_from_text_and_file(tmp_path: Path):
 
 
 def test_check_strategy_on_filings_without_any_names_the_other_strategy():
-    with pytest.raises(InputError, match=r"strategy `lstm_insider`: expected a source of filings.*`--strategy lstm_only`"):
+    text = r"strategy `lstm_insider`: expected a source of filings.*`--strategy lstm_only`"
+    with pytest.raises(InputError, match=text):
         check_strategy(resolve({"filings": "none"}))
     check_strategy(resolve({"filings": "none", "strategy": "lstm_only"}))
 

@@ -1,0 +1,195 @@
+"""The main job as a user runs it, on a small embedded market: run folder, repeatability, no look-ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.commands import main
+from engine.features import build_columns
+from engine.inputs import load_inputs
+from engine.settings import read_config, resolve
+from feeds.progress import silent
+from models.predictions import SavedPredictions
+from models.saved_model import read_model
+
+pytestmark = pytest.mark.xdist_group("end_to_end")
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = """
+[market]
+n_stocks = 12
+n_sessions = 760
+late_listings = [150]
+delistings = [650]
+splits = [[300, 2.0]]
+memory_strength = 0.2
+
+[model_options]
+train_sessions = 400
+validation_sessions = 80
+test_sessions = 150
+epochs = 3
+units = 8
+"""
+Run = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run a command of the main job without a cache, each distinct one once; return its folder."""
+    folder = tmp_path_factory.mktemp("end_to_end")
+    config = folder / "small.toml"
+    config.write_text(CONFIG)
+    done: dict[tuple[str, ...], Path] = {}
+
+    def once(*words: str, command: str = "run", settings: Path = config) -> Path:
+        key = (command, str(settings), *words)
+        if key not in done:
+            out = folder / f"out{len(done)}"
+            common = ["--config", str(settings), "--out", str(out), "--cache", "none", "--quiet"]
+            assert main([command, *common, *words]) == 0
+            done[key] = out
+        return done[key]
+
+    return once
+
+
+def contents(folder: Path, *names: str) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in names]
+
+
+RESULTS = ("trades.csv", "orders.csv", "equity.csv", "predictions.parquet")
+
+
+def test_run_folder_holds_every_file_and_figures_that_agree(run: Run):
+    out = run()
+    expected = {*RESULTS, "report.html", "tearsheet.html", "manifest.json", "config.toml"}
+    assert {path.name for path in out.iterdir()} == expected
+    manifest = json.loads((out / "manifest.json").read_text())
+    equity = pd.read_csv(out / "equity.csv", index_col="session", parse_dates=True)
+    trades = pd.read_csv(out / "trades.csv")
+    assert manifest["metrics"]["n_trades"] == len(trades) > 20
+    assert manifest["metrics"]["total_return"] == pytest.approx(equity["value"].iloc[-1] / equity["value"].iloc[0] - 1)
+    assert manifest["sessions"]["traded"] == [str(equity.index[0].date()), str(equity.index[-1].date())]
+    assert {fold["fold"] for fold in manifest["model"]["folds"]} == {1, 2, 3}
+    assert manifest["inputs"]["panel"]["sha256"]
+    assert manifest["versions"]["backtrader"] == "1.9.78.123"
+
+
+def test_run_trades_only_after_its_first_out_of_sample_prediction(run: Run):
+    out = run()
+    predictions = SavedPredictions.read(out / "predictions.parquet").frame
+    orders = pd.read_csv(out / "orders.csv", parse_dates=["created_session"])
+    folds = json.loads((out / "manifest.json").read_text())["model"]["folds"]
+    assert predictions["session"].min() == pd.Timestamp(folds[0]["test_first"])
+    assert orders["created_session"].min() >= predictions["session"].min()
+    for fold in folds:
+        sessions = predictions.loc[predictions["fold"] == fold["fold"], "session"]
+        assert sessions.between(fold["test_first"], fold["test_last"]).all()
+        assert fold["validation_last"] < fold["test_first"]
+
+
+def test_run_from_its_own_config_with_other_jobs_gives_the_same_bytes(run: Run):
+    again = run("--jobs", "1", settings=run() / "config.toml")
+    assert contents(again, *RESULTS) == contents(run(), *RESULTS)
+    assert contents(again, "config.toml") == contents(run(), "config.toml")
+
+
+def test_run_with_another_seed_gives_another_result(run: Run):
+    other = run("--seed", "1")
+    assert all(a != b for a, b in zip(contents(other, *RESULTS), contents(run(), *RESULTS), strict=True))
+
+
+def test_run_on_data_cut_earlier_decides_the_same_up_to_the_cut(run: Run):
+    """The truncation check of the whole way: files, parser, columns, folds, networks, orders."""
+    whole = run()
+    sessions = pd.read_csv(whole / "equity.csv", parse_dates=["session"])["session"]
+    cut = sessions.iloc[-40]
+    short = run("--to", str(cut.date()))
+    before, after = (SavedPredictions.read(out / "predictions.parquet").frame for out in (short, whole))
+    assert len(before) > 1000
+    pd.testing.assert_frame_equal(before, after[after["session"] <= cut].reset_index(drop=True))
+    decided = [_orders_until(out, cut) for out in (short, whole)]
+    assert len(decided[0]) > 50
+    pd.testing.assert_frame_equal(*decided)
+    equity = [pd.read_csv(out / "equity.csv", parse_dates=["session"]).set_index("session") for out in (short, whole)]
+    pd.testing.assert_frame_equal(equity[0], equity[1].loc[:cut])
+
+
+def _orders_until(out: Path, cut: pd.Timestamp) -> pd.DataFrame:
+    """What was decided up to the cut; an order's fate may come later."""
+    orders = pd.read_csv(out / "orders.csv", parse_dates=["created_session"])
+    known = ["ref", "ticker", "side", "order_type", "size", "created_session", "created_price"]
+    return orders.loc[orders["created_session"] <= cut, known].reset_index(drop=True)
+
+
+def test_run_on_saved_predictions_trades_the_same_without_tensorflow(run: Run, tmp_path: Path):
+    words = ["run", "--config", str(run() / "config.toml"), "--predictions", str(run() / "predictions.parquet")]
+    words += ["--out", str(tmp_path / "out"), "--cache", "none", "--quiet"]
+    code = (
+        "import sys; from engine.commands import main\n"
+        f"assert main({words!r}) == 0\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules), 'TensorFlow was loaded'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "out", "trades.csv", "equity.csv") == contents(run(), "trades.csv", "equity.csv")
+
+
+def test_train_writes_the_predictions_of_run_and_weights_that_repeat_them_bar_by_bar(run: Run):
+    trained = run(command="train")
+    assert contents(trained, "predictions.parquet") == contents(run(), "predictions.parquet")
+    assert json.loads((trained / "evaluation.json").read_text())["folds"]
+    settings = resolve({}, read_config(trained / "config.toml"))
+    inputs = load_inputs(settings, silent)
+    columns = build_columns(inputs.panel, inputs.filings)
+    predictor = read_model(trained / "models")
+    saved = SavedPredictions.read(trained / "predictions.parquet")
+    ticker = inputs.panel.tickers[0]
+    bars = inputs.panel.bars(ticker, columns.feed)
+    expected = saved.column(ticker, bars)
+    assert np.isfinite(expected).sum() > 1000
+    np.testing.assert_allclose(predictor.column(ticker, bars), expected, rtol=0, atol=1e-12)
+
+
+def test_report_says_first_that_the_market_is_invented_and_what_was_planted(run: Run):
+    page = (run() / "report.html").read_text()
+    banner = page.index("This market is synthetic")
+    assert banner < page.index("Key figures")
+    assert "Planted" in page
+    assert not re.findall(r"""(?:src|href)=["']?https?:""", page)
+
+
+def test_config_holds_the_resolved_settings(run: Run):
+    config = tomllib.loads((run() / "config.toml").read_text())
+    assert config["strategy"] == "lstm_insider"
+    assert config["model_options"]["epochs"] == 3
+    assert "jobs" not in config
+
+
+def test_readme_script_with_a_plain_cerebro_runs_as_printed(run: Run, tmp_path: Path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", readme.partition("## As a plugin")[2], flags=re.S)
+    assert len(script.strip().splitlines()) <= 24
+    (tmp_path / "demo").symlink_to(run())
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d+ bars, \d+ with a prediction, \d+ trades", done.stdout)
