@@ -7,7 +7,6 @@ cannot avoid: the ratio says what the work itself adds.
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -47,8 +46,8 @@ def measure(words: list[str]) -> Cost:
 def _family(pid: int) -> Iterator[int]:
     yield pid
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        children = [child for task in tasks for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
     except OSError:  # it has just ended
         return
     for child in children:
