@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
-from feeds.progress import Progress, silent
 from tqdm import tqdm
+
+from feeds.progress import Progress, silent
 
 T = TypeVar("T")
 
