@@ -53,7 +53,9 @@ def metrics_table(m: Mapping[str, Any], has_benchmark: bool) -> Table:
         ("Growth per year over deepest drawdown", number(m.get("calmar")), ""),
         ("Beta to the benchmark", number(m.get("beta")), ""),
         ("Alpha to the benchmark, per year", percent(m.get("alpha")), ""),
+        ("Alpha to the benchmark, 95\N{NO-BREAK SPACE}% interval", _alpha_interval(m), ""),
         ("Mean exposure", percent(m.get("exposure"), 0), ""),
+        ("Sessions with a position", count(m.get("sessions_in_market")), ""),
         ("Turnover per year, one-sided", percent(m.get("turnover"), 0), ""),
         ("Trades", count(m.get("n_trades")), ""),
         ("Winning trades", percent(m.get("win_rate")), ""),
@@ -68,6 +70,11 @@ def metrics_table(m: Mapping[str, Any], has_benchmark: bool) -> Table:
 def _interval(metrics: Mapping[str, Any]) -> str:
     low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
     return number(None) if low is None else f"{number(low)} to {number(high)}"
+
+
+def _alpha_interval(metrics: Mapping[str, Any]) -> str:
+    low, high = metrics.get("alpha_low"), metrics.get("alpha_high")
+    return number(None) if low is None else f"{percent(low)} to {percent(high)}"
 
 
 def folds_table(model: Mapping[str, Any]) -> Table | None:

@@ -21,6 +21,8 @@ SESSIONS_PER_YEAR = 252
 DAYS_PER_YEAR = 365.25
 _NORMAL = NormalDist()
 _EULER_GAMMA = 0.5772156649015329
+_REGRESSED = ("beta", "alpha", "alpha_low", "alpha_high")
+_FEWEST_FOR_ALPHA = 30  # below it White's error is far too small
 _NO_VARIANCE = 1e-12  # a daily standard deviation below this is rounding, not risk
 
 
@@ -52,14 +54,16 @@ def performance(
     dict of name to float, int or None
         ``total_return``, ``cagr``, ``volatility``, ``sharpe``, ``sharpe_low`` and ``sharpe_high``
         (95 % interval), ``probability_of_skill`` (probabilistic Sharpe ratio against 0),
-        ``sortino``, ``max_drawdown``, ``max_drawdown_days``, ``calmar``, ``exposure``, the
-        figures of `trade_statistics`, and ``benchmark_total_return``, ``benchmark_cagr``,
-        ``benchmark_volatility``, ``benchmark_sharpe``, ``benchmark_max_drawdown``, ``beta``,
-        ``alpha``. The functions of these names in this module state each rule.
+        ``sortino``, ``max_drawdown``, ``max_drawdown_days``, ``calmar``, ``exposure`` (mean),
+        ``sessions_in_market`` (with a position), the figures of `trade_statistics`, and
+        ``benchmark_total_return``, ``benchmark_cagr``, ``benchmark_volatility``,
+        ``benchmark_sharpe``, ``benchmark_max_drawdown``, ``beta``, ``alpha``, ``alpha_low`` and
+        ``alpha_high`` (95 % interval). The functions of these names in this module state each rule.
     """
     value = equity["value"]
     metrics = value_statistics(value, risk_free)
     metrics["exposure"] = _known(float(equity["exposure"].mean())) if len(equity) else None
+    metrics["sessions_in_market"] = int((equity["exposure"] > 0).sum())
     metrics.update(trade_statistics(trades, value, slippage_frac))
     metrics.update(_against(value, benchmark, risk_free))
     return metrics
@@ -254,11 +258,13 @@ def trade_statistics(trades: pd.DataFrame, value: pd.Series, slippage_frac: floa
 def _against(value: pd.Series, benchmark: pd.Series | None, risk_free: float) -> Metrics:
     names = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
     if benchmark is None:
-        return {**{f"benchmark_{name}": None for name in names}, "beta": None, "alpha": None}
+        return dict.fromkeys([*(f"benchmark_{name}" for name in names), *_REGRESSED])
     aligned = benchmark.reindex(value.index, method="ffill")
     figures = value_statistics(aligned, risk_free)
-    beta, alpha = beta_and_alpha(daily_returns(value), daily_returns(aligned), risk_free)
-    return {**{f"benchmark_{name}": figures[name] for name in names}, "beta": _known(beta), "alpha": _known(alpha)}
+    both = daily_returns(value), daily_returns(aligned)
+    regressed = (*beta_and_alpha(*both, risk_free), *alpha_interval(*both, risk_free))
+    named = zip(_REGRESSED, map(_known, regressed), strict=True)
+    return {**{f"benchmark_{name}": figures[name] for name in names}, **dict(named)}
 
 
 def beta_and_alpha(returns: np.ndarray, benchmark_returns: np.ndarray, risk_free: float = 0.0) -> tuple[float, float]:
@@ -272,6 +278,28 @@ def beta_and_alpha(returns: np.ndarray, benchmark_returns: np.ndarray, risk_free
         return math.nan, math.nan
     beta = float(np.cov(ours, theirs, ddof=1)[0, 1] / np.var(theirs, ddof=1))
     return beta, float((ours.mean() - beta * theirs.mean()) * SESSIONS_PER_YEAR)
+
+
+def alpha_interval(
+    returns: np.ndarray, benchmark_returns: np.ndarray, risk_free: float = 0.0, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the two-sided interval of the annual alpha; NaN where alpha is, or below 30 returns.
+
+    The error is White's for a regression whose noise changes its size, with the factor n / (n - 2).
+
+    Source: H. White (1980), Econometrica 48(4); MacKinnon and White (1985), HC1.
+    """
+    beta, alpha = beta_and_alpha(returns, benchmark_returns, risk_free)
+    if math.isnan(alpha) or len(returns) < _FEWEST_FOR_ALPHA:
+        return math.nan, math.nan
+    theirs = benchmark_returns - daily_rate(risk_free)
+    residual = returns - daily_rate(risk_free) - beta * theirs - alpha / SESSIONS_PER_YEAR
+    # The intercept's row of (X'X)^-1 X', the weights that make it out of the returns.
+    centred = theirs - theirs.mean()
+    weights = 1 / len(theirs) - theirs.mean() * centred / (centred @ centred)
+    error = math.sqrt(float(weights**2 @ residual**2) * len(returns) / (len(returns) - 2)) * SESSIONS_PER_YEAR
+    reach = _NORMAL.inv_cdf(0.5 + confidence / 2) * error
+    return alpha - reach, alpha + reach
 
 
 def _deviation(returns: np.ndarray) -> float:

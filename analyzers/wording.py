@@ -11,6 +11,9 @@ import pandas as pd
 UNKNOWN = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _CERTAIN_T = 2.0
+_INTERVAL = "95\N{NO-BREAK SPACE}% interval"
+FEWEST_TRADES, FEWEST_SESSIONS = 100, 252
+"""Closed trades, and sessions with a position (a year's), below which no verdict on luck is given."""
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -70,8 +73,9 @@ def verdict(metrics: Mapping[str, Any], first: Any, last: Any, benchmark_name: s
     Returns
     -------
     str
-        Two or three sentences. The last rests on the 95 % interval of the Sharpe ratio: it
-        speaks of one strategy tried once, never of the best of many.
+        Two or more sentences. The last rests on the 95 % interval of alpha, or of the Sharpe ratio
+        without a benchmark: it speaks of one strategy tried once, never of the best of many, and
+        refuses to judge a handful of trades.
     """
     if _missing(metrics.get("total_return")):
         return "The run has fewer than two sessions, so there is nothing to judge."
@@ -112,13 +116,31 @@ def _luck(metrics: Mapping[str, Any]) -> str:
     low, high = metrics.get("sharpe_low"), metrics.get("sharpe_high")
     if _missing(metrics.get("sharpe")) or low is None or high is None:
         return "Its value did not vary, so no Sharpe ratio can be given."
-    interval = f"95\N{NO-BREAK SPACE}% interval {number(low)} to {number(high)}"
-    ratio = f"Its Sharpe ratio is {number(metrics['sharpe'])}, {interval}"
+    said = f"Its Sharpe ratio is {number(metrics['sharpe'])}, {_INTERVAL} {number(low)} to {number(high)}"
+    alpha_low, alpha_high = metrics.get("alpha_low"), metrics.get("alpha_high")
+    if alpha_low is not None and alpha_high is not None:
+        # Whoever holds stocks at all shares in the market's return: luck is judged on what is beyond it.
+        low, high = alpha_low, alpha_high
+        said += (
+            f". Beyond its share of the benchmark's moves (beta {number(metrics.get('beta'))}) it earned "
+            f"{percent(metrics.get('alpha'))} a year, {_INTERVAL} {percent(low)} to {percent(high)}"
+        )
+    return said + _judgement(metrics, low, high)
+
+
+def _judgement(metrics: Mapping[str, Any], low: float, high: float) -> str:
+    closed = metrics["n_trades"] - (metrics.get("n_open_trades") or 0)
+    sessions = metrics.get("sessions_in_market") or 0
+    if closed < FEWEST_TRADES or sessions < FEWEST_SESSIONS:
+        return (
+            f". With {count(closed)} closed trades and {count(sessions)} sessions with a position "
+            "this is too little to tell skill from luck."
+        )
     if low > 0:
-        return f"{ratio}: more than luck alone would give, if this was the only strategy tried."
+        return ": more than luck alone would give, if this was the only strategy tried."
     if high < 0:
-        return f"{ratio}: worse than luck alone would give."
-    return f"{ratio}, which includes 0: luck alone could give this."
+        return ": worse than luck alone would give."
+    return ", which includes 0: luck alone could give this."
 
 
 def _ranking(pooled: Mapping[str, Any]) -> str:

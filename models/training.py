@@ -105,13 +105,17 @@ def walk_forward(
 
 
 def _held_warnings(folds: Sequence[PreparedFold]) -> list[str]:
-    held: dict[str, list[str]] = {}
+    """Return one warning for each set of folds in which columns are held, with their names."""
+    folds_of: dict[str, list[str]] = {}
     for prepared in folds:
         for name in prepared.scaler.held:
-            held.setdefault(name, []).append(str(prepared.fold.number))
+            folds_of.setdefault(name, []).append(str(prepared.fold.number))
+    held: dict[str, list[str]] = {}
+    for name, numbers in folds_of.items():
+        held.setdefault(", ".join(numbers), []).append(f"`{name}`")
     return [
-        f"model column `{name}` is held at 0 in fold {', '.join(numbers)}: it does not vary in the training window"
-        for name, numbers in held.items()
+        f"held at 0 in fold {numbers}, because they do not vary in the training window: {', '.join(names)}"
+        for numbers, names in held.items()
     ]
 
 

@@ -7,7 +7,7 @@ from tests.analyzers.made_runs import fold, make_orders, make_trades
 def test_metrics_table_without_benchmark_leaves_its_rows_out():
     with_it, without = metrics_table({}, True), metrics_table({}, False)
     assert with_it.head == ("Figure", "Strategy", "Benchmark")
-    assert len(with_it.rows) - len(without.rows) == 2
+    assert len(with_it.rows) - len(without.rows) == 3
     assert all(row[1] == "–" for row in without.rows)
 
 

@@ -102,6 +102,21 @@ def test_performance_beta_and_alpha_recover_what_was_planted():
     assert metrics["benchmark_total_return"] == pytest.approx(market.iloc[-1] / market.iloc[0] - 1)
 
 
+def test_alpha_interval_equals_whites_error_of_a_regression():
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(4)
+    market = rng.normal(0.0004, 0.01, 400)
+    ours = 0.0002 + 0.6 * market + rng.normal(0, 0.004, 400) * (1 + 40 * np.abs(market))
+    fitted = sm.OLS(ours, sm.add_constant(market)).fit(cov_type="HC1")
+    low, high = fitted.conf_int(0.05)[0] * 252
+    assert statistics.alpha_interval(ours, market) == pytest.approx((low, high))
+
+
+def test_alpha_interval_of_few_returns_is_unknown():
+    assert np.isnan(statistics.alpha_interval(np.arange(29.0), np.arange(29.0) ** 2)).all()
+
+
 def test_performance_benchmark_on_other_sessions_is_aligned():
     equity = random_equity(50)
     longer = random_equity(60, seed=9)["value"]

@@ -8,7 +8,9 @@ from analyzers.wording import model_verdict, verdict
 
 RESULT = {
     "total_return": 0.1234,
-    "n_trades": 12,
+    "n_trades": 112,
+    "n_open_trades": 12,
+    "sessions_in_market": 252,
     "sharpe": 0.31,
     "sharpe_low": -0.5,
     "sharpe_high": 1.1,
@@ -33,6 +35,25 @@ def test_verdict_interval_above_zero_claims_skill_only_for_a_single_try():
 
 def test_verdict_interval_below_zero_says_worse_than_luck():
     assert said(sharpe=-2.0, sharpe_low=-3.0, sharpe_high=-1.0).endswith("−1.00: worse than luck alone would give.")
+
+
+ALPHA = {"beta": 0.5, "alpha": 0.03, "alpha_low": -0.01, "alpha_high": 0.07}
+
+
+def test_verdict_with_a_benchmark_judges_what_was_earned_beyond_its_moves():
+    assert said(sharpe_low=0.1, **ALPHA).endswith(
+        "interval 0.10 to 1.10. Beyond its share of the benchmark's moves (beta 0.50) it earned 3.0 % a year, "
+        "95 % interval −1.0 % to 7.0 %, which includes 0: luck alone could give this."
+    )
+    assert "more than luck" in said(**ALPHA | {"alpha_low": 0.001})
+
+
+@pytest.mark.parametrize("few", [{"n_trades": 111}, {"sessions_in_market": 251}])
+def test_verdict_on_few_trades_or_sessions_refuses_to_judge(few):
+    assert said(sharpe_low=0.1, **few).endswith(
+        f"With {few.get('n_trades', 112) - 12} closed trades and {few.get('sessions_in_market', 252)} sessions with a "
+        "position this is too little to tell skill from luck."
+    )
 
 
 def test_verdict_without_benchmark_compares_with_nothing():

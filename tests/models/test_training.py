@@ -103,8 +103,7 @@ def test_walk_forward_reports_each_fold(panel, result, shown):
 @pytest.mark.xdist_group("tensorflow")
 def test_walk_forward_warns_of_what_it_cannot_use(result):
     assert result.warnings == [
-        "model column `momentum` is held at 0 in fold 1, 2: it does not vary in the training window",
-        "model column `ins_buy_21` is held at 0 in fold 1, 2: it does not vary in the training window",
+        "held at 0 in fold 1, 2, because they do not vary in the training window: `momentum`, `ins_buy_21`",
         "effect of filings not measurable on this data: filings cover 69 sessions, one training window has 160",
     ]
 
