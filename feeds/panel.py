@@ -165,6 +165,25 @@ class PricePanel:
         return np.asarray(getattr(self, name) / self.adjust)
 
     @cached_property
+    def source_volume(self) -> np.ndarray:
+        """Return the shares as the source counted them, shape [T, N]."""
+        return self.volume * self.adjust
+
+    @cached_property
+    def first_sessions(self) -> pd.DatetimeIndex:
+        """Session of each ticker's first bar: its listing, or the start of its data; NaT without bars, shape [N]."""
+        return _sessions_at(self.sessions, self.first_rows)
+
+    @cached_property
+    def last_sessions(self) -> pd.DatetimeIndex:
+        """Session of each ticker's last bar: its delisting where it lies before the panel's end; shape [N].
+
+        **Known at** the panel's last session only: a stock that stopped trading is told from one that
+        is halted by the bars that never came.
+        """
+        return _sessions_at(self.sessions, self.last_rows)
+
+    @cached_property
     def dollar_volume(self) -> np.ndarray:
         """Close times volume in USD, shape [T, N]; the adjustment cancels."""
         return self.close * self.volume
@@ -204,3 +223,9 @@ class PricePanel:
     def _rows(self, rows: np.ndarray) -> PricePanel:
         arrays = {name: getattr(self, name)[rows] for name in BAR_FIELDS}
         return replace(self, sessions=self.sessions[rows], **arrays)
+
+
+def _sessions_at(sessions: pd.DatetimeIndex, rows: np.ndarray) -> pd.DatetimeIndex:
+    inside = (rows >= 0) & (rows < len(sessions))
+    days = sessions.to_numpy()[np.where(inside, rows, 0)]
+    return pd.DatetimeIndex(np.where(inside, days, np.datetime64("NaT", "ns")))

@@ -12,6 +12,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from feeds.errors import EnvironmentFailure, InputError
+from feeds.errors import InputError
 from feeds.price_table import (
     REQUIRED_COLUMNS,
     Finding,
@@ -71,19 +72,13 @@ class CsvFolder:
                 files[ticker] = path
         return files
 
-    @property
+    @cached_property
     def tickers(self) -> tuple[str, ...]:
         """Return the files' names without suffix, in capitals, sorted."""
         return tuple(sorted(self._files))
 
     def read(self, ticker: str) -> Reading:
-        """Return one file's bars; what is wrong with the file is a finding.
-
-        Raises
-        ------
-        EnvironmentFailure
-            If the disk or the permissions do not let the file be read.
-        """
+        """Return one file's bars; what is wrong with the file is a finding, and so is a disk that does not read it."""
         try:
             return read_file(ticker, self._files[ticker])
         except UnreadableTableError as error:
@@ -102,9 +97,15 @@ def read_file(ticker: str, path: Path) -> Reading:
         reading = Reading(_read_typed(body, names, list(columns)))
     except pa.ArrowInvalid:
         reading = _read_text(ticker, body, names, list(columns))
-    # Alpha Vantage writes the newest bar first; only its header is read that way round.
-    newest_first = header[columns["date"]].strip().lower() == "timestamp"
-    return Reading(_oldest_first(reading.bars), reading.findings) if newest_first else reading
+    return _as_alpha_vantage(reading) if header[columns["date"]].strip().lower() == "timestamp" else reading
+
+
+def _as_alpha_vantage(reading: Reading) -> Reading:
+    """Declare what its daily files are: as traded, whether or not an adjusted close stands beside, and newest first.
+
+    Source: Alpha Vantage's documentation of TIME_SERIES_DAILY and TIME_SERIES_DAILY_ADJUSTED.
+    """
+    return Reading(replace(_oldest_first(reading.bars), declared_basis="as_traded"), reading.findings)
 
 
 def _ticker(path: Path) -> str:
@@ -123,7 +124,7 @@ def _content(path: Path) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableTableError("damaged file", f"{path.name} is not a whole gzip file") from None
     except OSError as error:
-        raise EnvironmentFailure(f"price file {path}: cannot be read, {error.strerror}") from error
+        raise UnreadableTableError("unreadable file", f"{path.name} cannot be read, {error.strerror}") from None
     if not content.strip():
         raise UnreadableTableError("empty file", f"{path.name} is empty")
     if b"\0" in content:

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from feeds.panel import PriceBasis
+
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 REQUIRED_COLUMNS = ("date", *NUMBERS)
@@ -73,6 +75,8 @@ class SourceBars:
         As the source quotes them; NaN where missing.
     adj_close : ndarray of float64, shape [K], or None
         Close adjusted for splits and dividends, where the source has it.
+    declared_basis : str or None
+        What open to close are, where the source says it: ``as_traded`` or ``split_adjusted``.
     """
 
     dates: np.ndarray
@@ -82,9 +86,15 @@ class SourceBars:
     close: np.ndarray
     volume: np.ndarray
     adj_close: np.ndarray | None = None
+    declared_basis: PriceBasis | None = None
 
     def __len__(self) -> int:
         return len(self.dates)
+
+    @property
+    def price_basis(self) -> PriceBasis:
+        """Return the declared basis; without one an adjusted close says that dividends are not in the close."""
+        return self.declared_basis or ("fully_adjusted" if self.adj_close is None else "split_adjusted")
 
     @property
     def numbers(self) -> dict[str, np.ndarray]:
@@ -94,13 +104,15 @@ class SourceBars:
 
     def take(self, rows: np.ndarray | slice) -> SourceBars:
         """Keep only `rows`: a mask, row numbers or a slice."""
-        return SourceBars(self.dates[rows], **{name: values[rows] for name, values in self.numbers.items()})
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return SourceBars(self.dates[rows], **numbers, declared_basis=self.declared_basis)
 
     @staticmethod
-    def from_columns(columns: Mapping[str, np.ndarray]) -> SourceBars:
+    def from_columns(columns: Mapping[str, np.ndarray], declared_basis: PriceBasis | None = None) -> SourceBars:
         """Build from arrays by name; `date` holds the dates."""
         numbers = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items() if name != "date"}
-        return SourceBars(columns["date"].astype("datetime64[D]"), **numbers)
+        days = columns["date"].astype("datetime64[D]", copy=False)
+        return SourceBars(days, **numbers, declared_basis=declared_basis)
 
     @staticmethod
     def none() -> SourceBars:

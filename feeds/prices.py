@@ -19,6 +19,7 @@ from feeds.errors import InputError, did_you_mean
 from feeds.panel import BAR_FIELDS, PriceBasis, PricePanel
 from feeds.price_checks import check_bars
 from feeds.price_csv import CsvFolder
+from feeds.price_folder import ParquetFolder
 from feeds.price_parquet import ParquetFile
 from feeds.price_table import PRICES, Finding, PriceSource, SourceBars, without_empty_rows
 from feeds.progress import Progress, silent
@@ -39,7 +40,8 @@ def load_prices(
     Parameters
     ----------
     spec : str
-        ``csv:DIR``, a folder with one TICKER.csv per ticker, or ``parquet:FILE``, a long table.
+        ``csv:DIR``, a folder with one TICKER.csv per ticker; ``parquet:FILE``, a long table; or
+        ``parquet:DIR``, a folder with one TICKER.parquet per ticker.
     tickers : sequence of str, optional
         Read only these; every ticker of the source by default. Capitals do not matter.
     last : Timestamp, optional
@@ -52,16 +54,14 @@ def load_prices(
     -------
     PricePanel
         Its sessions are the exchange's, without a gap, from the first to the last bar. The basis is
-        ``split_adjusted`` where the source has an adjusted close, else ``fully_adjusted`` with
-        `adjust` 1 throughout.
+        the source's own where it declares one, else ``split_adjusted`` where it has an adjusted
+        close, else ``fully_adjusted`` with `adjust` 1 throughout.
 
     Raises
     ------
     InputError
         If the source is not there or not understood, a ticker is unknown, `last` is before the
         data, or a ticker's bars have defects: one error names them all.
-    EnvironmentFailure
-        If the disk does not let a file be read.
 
     Notes
     -----
@@ -95,7 +95,7 @@ def find_defects(
 
 
 def open_source(spec: str) -> PriceSource:
-    """Return the source that ``csv:DIR`` or ``parquet:FILE`` names.
+    """Return the source that ``csv:DIR``, ``parquet:FILE`` or ``parquet:DIR`` names.
 
     Raises
     ------
@@ -118,7 +118,11 @@ def open_source(spec: str) -> PriceSource:
     return _SOURCES[kind](Path(place).expanduser())
 
 
-_SOURCES: Mapping[str, Callable[[Path], PriceSource]] = {"csv": CsvFolder, "parquet": ParquetFile}
+def _open_parquet(path: Path) -> PriceSource:
+    return ParquetFolder(path) if path.is_dir() else ParquetFile(path)
+
+
+_SOURCES: Mapping[str, Callable[[Path], PriceSource]] = {"csv": CsvFolder, "parquet": _open_parquet}
 
 
 def total_return_factor(bars: SourceBars) -> np.ndarray:
@@ -221,7 +225,16 @@ def _basis(spec: str, tables: Mapping[str, SourceBars]) -> PriceBasis:
             f"`{spec}`: expected an adjusted close for every ticker or for none, received one for {_some(adjusted)} "
             f"and none for {_some(plain)}; add the column or leave one group out with --tickers"
         )
-    return "split_adjusted" if adjusted else "fully_adjusted"
+    by_basis: dict[PriceBasis, list[str]] = {}
+    for ticker, bars in tables.items():
+        by_basis.setdefault(bars.price_basis, []).append(ticker)
+    if len(by_basis) > 1:
+        groups = " and ".join(f"{basis} for {_some(tickers)}" for basis, tickers in by_basis.items())
+        raise InputError(
+            f"`{spec}`: expected prices of one basis, received {groups}; keep the providers' files in folders of "
+            "their own or leave one group out with --tickers"
+        )
+    return next(iter(by_basis))
 
 
 def _assemble(tables: Mapping[str, SourceBars], basis: PriceBasis) -> PricePanel:

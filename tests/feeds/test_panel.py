@@ -35,6 +35,19 @@ def test_panel_edges_of_a_ticker_without_bars_are_outside(make_panel):
     assert panel.last_rows[0] == -1
 
 
+def test_panel_sessions_of_listing_and_delisting_are_those_of_the_first_and_last_bar(make_panel):
+    panel = make_panel(sessions=20, tickers=3, late={0: 20, 1: 5}, ends={2: 11})
+    assert pd.isna(panel.first_sessions[0])
+    assert pd.isna(panel.last_sessions[0])
+    assert panel.first_sessions[1:].tolist() == [panel.sessions[5], panel.sessions[0]]
+    assert panel.last_sessions[1:].tolist() == [panel.sessions[19], panel.sessions[11]]
+
+
+def test_panel_source_volume_undoes_the_factor(panel):
+    doubled = replace(panel, adjust=panel.adjust * 2)
+    np.testing.assert_array_equal(doubled.source_volume, panel.volume * 2)
+
+
 def test_panel_source_price_undoes_the_factor(panel):
     doubled = replace(panel, adjust=panel.adjust * 2)
     np.testing.assert_array_equal(doubled.source_price("open"), panel.open / 2)

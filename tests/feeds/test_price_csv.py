@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeds.errors import EnvironmentFailure, InputError
+from feeds.errors import InputError
 from feeds.price_csv import CsvFolder
 
 YAHOO = """Date,High,Low,Open,Close,Volume,Adj Close
@@ -180,15 +180,31 @@ def test_read_damaged_gzip_is_a_finding(tmp_path, content):
     assert str(found) == "ABC: ABC.csv.gz is not a whole gzip file"
 
 
-def test_read_unreadable_file_is_the_environments_failure(tmp_path, monkeypatch):
+def test_read_unreadable_file_is_a_finding(tmp_path, monkeypatch):
     (tmp_path / "ABC.csv").write_text(YAHOO)
 
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(EnvironmentFailure, match=r"price file .*ABC.csv: cannot be read, Permission denied"):
-        CsvFolder(tmp_path).read("ABC")
+    found = finding(CsvFolder(tmp_path).read("ABC"))
+    assert (found.kind, str(found)) == ("unreadable file", "ABC: ABC.csv cannot be read, Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("text", "basis"),
+    [
+        (ALPHA_VANTAGE, "as_traded"),
+        ("timestamp,open,high,low,close,volume\n2020-01-02,10,11,9.5,10.5,100", "as_traded"),
+        (YAHOO, "split_adjusted"),
+        (YAHOO_HISTORY, "fully_adjusted"),
+        (STOOQ, "fully_adjusted"),
+    ],
+)
+def test_read_each_providers_file_declares_its_basis(tmp_path, text, basis):
+    bars = read(tmp_path, text).bars
+    assert bars.price_basis == basis
+    assert bars.take(slice(0, 1)).price_basis == basis
 
 
 def test_folder_tickers_are_the_files_names_in_capitals_sorted(tmp_path):

@@ -143,8 +143,16 @@ def test_file_cut_short_raises(tmp_path):
         ParquetFile(tmp_path / "cut.parquet")
 
 
-def test_path_missing_or_a_folder_raises(tmp_path):
+def test_file_with_a_damaged_page_raises(tmp_path):
+    path = tmp_path / "p.parquet"
+    table().to_parquet(path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[100:700] = bytes(600)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected a Parquet file, received one that cannot be read"):
+        ParquetFile(path)
+
+
+def test_path_missing_raises(tmp_path):
     with pytest.raises(InputError, match=r"none.parquet`: .*, received a path that does not exist"):
         ParquetFile(tmp_path / "none.parquet")
-    with pytest.raises(InputError, match="received a folder; for a folder of CSV files use csv:DIR"):
-        ParquetFile(tmp_path)

@@ -267,6 +267,27 @@ def test_load_prices_adjusted_close_in_some_files_only_raises(tmp_path):
     assert load_prices(spec, tickers=["BBB"]).price_basis == "fully_adjusted"
 
 
+ALPHA_VANTAGE = ["timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient"]
+
+
+def test_load_prices_alpha_vantage_is_as_traded_and_its_split_moves_no_return(tmp_path):
+    # Two for one on the 6th: the tape halves, the adjusted close does not move.
+    rows = [f"{DAYS[2]},5,5,5,5,5,200,0,2.0", f"{DAYS[1]},10,10,10,10,5,100,0,1.0"]
+    (tmp_path / "ABC.csv").write_text("\n".join([*ALPHA_VANTAGE, *rows]))
+    panel = load_prices(f"csv:{tmp_path}")
+    assert panel.price_basis == "as_traded"
+    assert panel.close[:, 0].tolist() == [10, 10]
+    assert panel.source_price("close")[:, 0].tolist() == [10, 5]
+    assert panel.source_volume[:, 0].tolist() == [100, 200]
+
+
+def test_load_prices_of_two_bases_raises(tmp_path):
+    (tmp_path / "ABC.csv").write_text("\n".join([*ALPHA_VANTAGE, f"{DAYS[1]},10,10,10,10,5,100,0,1.0"]))
+    spec = folder_of(tmp_path, XYZ=["Date,Open,High,Low,Close,Volume,Adj Close", f"{DAYS[1]},1,1,1,1,1,1"])
+    with pytest.raises(InputError, match="prices of one basis, received as_traded for ABC and split_adjusted for XYZ"):
+        load_prices(spec)
+
+
 def test_load_prices_unknown_ticker_raises_with_the_nearest(tmp_path):
     spec = folder_of(tmp_path, AAPL=[f"{DAYS[0]},1,1,1,1,1"], PYPL=[f"{DAYS[0]},1,1,1,1,1"])
     with pytest.raises(
