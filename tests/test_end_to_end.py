@@ -177,10 +177,27 @@ def test_config_holds_the_resolved_settings(run: Run):
     assert "jobs" not in config
 
 
-def test_readme_script_with_a_plain_cerebro_runs_as_printed(run: Run, tmp_path: Path):
+def readme_script(heading: str) -> str:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"```python\n(.*?)```", readme.partition("## As a plugin")[2], flags=re.S)
-    assert len(script.strip().splitlines()) <= 24
+    section = readme.partition(heading)[2].partition("\n## ")[0]
+    (script,) = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    return script
+
+
+def test_readme_strategy_file_runs_as_printed_and_is_choosier_than_its_parent(run: Run, tmp_path: Path):
+    (tmp_path / "my_strategies.py").write_text(readme_script("## A strategy of your own"))
+    trades = []
+    for words in (["lstm_only"], [f"{tmp_path}/my_strategies.py:CalmOnly", "--param", "most_daily_range_frac=0.015"]):
+        out = tmp_path / f"out{len(trades)}"
+        common = ["--config", str(run() / "config.toml"), "--predictions", str(run() / "predictions.parquet")]
+        assert main(["run", *common, "--out", str(out), "--cache", "none", "--quiet", "--strategy", *words]) == 0
+        trades.append(len(pd.read_csv(out / "trades.csv")))
+    assert 0 < trades[1] < trades[0]
+
+
+def test_readme_script_with_a_plain_cerebro_runs_as_printed(run: Run, tmp_path: Path):
+    script = readme_script("## As a plugin")
+    assert sum(bool(line.strip()) for line in script.splitlines()) <= 20
     (tmp_path / "demo").symlink_to(run())
     (tmp_path / "script.py").write_text(script)
     done = subprocess.run(
@@ -192,4 +209,6 @@ def test_readme_script_with_a_plain_cerebro_runs_as_printed(run: Run, tmp_path: 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+ bars, \d+ with a prediction, \d+ trades", done.stdout)
+    bars, trades = (int(number) for number in re.fullmatch(r"(\d+) bars, (\d+) trades\n", done.stdout).groups())
+    assert bars > 1000
+    assert trades > 5
