@@ -44,8 +44,8 @@ bench: $(VENV)/.installed-dev  ## measure speed and memory (see benchmarks/READM
 	@$(PY) -m benchmarks
 
 lock: $(VENV)/.installed-dev  ## write requirements*.txt from requirements*.in
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" requirements.in -o requirements.txt
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 
 clean:  ## remove .venv, caches and runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
