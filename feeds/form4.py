@@ -45,8 +45,8 @@ _TABLES: tuple[tuple[TableLetter, str], ...] = (
     ("D", "derivativeTable/derivativeTransaction"),
 )
 _EASTERN = ZoneInfo(NEW_YORK)
-_FIRST_CREDIBLE_YEAR = 1990
-_LATE_DAYS = 30
+FIRST_CREDIBLE_YEAR = 1990
+LATE_DAYS = 30
 _ACCESSION = re.compile(r"(\d{10}-\d{2}-\d{6})")
 _OTHER_SECURITY = re.compile(
     r"\b(?:preferred|preference|debentures?|notes?|warrants?|bonds?|trust\s+certificates?)\b", re.IGNORECASE
@@ -316,13 +316,13 @@ def _checked_date(
     """Return the trade's date, or the period of report where the filed one cannot be true."""
     if filed is None:
         return period, ("date_missing",)
-    if filed.year < _FIRST_CREDIBLE_YEAR:
+    if filed.year < FIRST_CREDIBLE_YEAR:
         return period, ("date_before_1990",)
     if accepted_on is None:
         return filed, ()
     if filed > accepted_on:
         return period, ("date_after_acceptance",)
-    return filed, ("late",) if (accepted_on - filed).days > _LATE_DAYS else ()
+    return filed, ("late",) if (accepted_on - filed).days > LATE_DAYS else ()
 
 
 def _row_flags(
