@@ -1,117 +1,108 @@
 """Point-in-time insider features per session and ticker, from a transactions table.
 
-What is counted is in `feeds.insider_events`. Windows run over the sessions in which filings became
-**known** (first session that closes strictly after the SEC's acceptance), never over trade dates: late
-filings would otherwise change history. A value at t uses the version of each row that was valid at
-t's close; an amendment corrects a trade in the window in which its first version stands.
+What is counted is in `feeds.insider_events`, every column in `feeds.insider_columns`. Windows run
+over the sessions in which filings became **known** (first session that closes strictly after the
+SEC's acceptance), never over trade dates: late filings would otherwise change history. A value at t
+uses the version of each row that was valid at t's close; an amendment corrects a trade in the window
+in which its first version stands.
 
 NaN and 0 differ. Outside the source's coverage (before its first or after its last acceptance, a
 ticker that it does not know) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no
-filing is 0. Where the stock did not trade every column is NaN, `ins_known` too.
+filing is 0, or NaN where a column asks for a share or an age of nothing. Where the stock did not
+trade every column is NaN, `ins_known` too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError, unknown_name
 from feeds.filed_prices import check_prices
-from feeds.insider_events import Clock, Events, base_events
-from feeds.insider_routine import CLASS_NAMES, ROUTINE
-from feeds.insider_windows import Shape, distinct_in_intervals, last_in_intervals, sum_over_intervals
+from feeds.insider_columns import ALL_INSIDER_COLUMNS, COLUMNS, INSIDER_COLUMNS, LONG_SESSIONS, SHORT_SESSIONS, Column
+from feeds.insider_events import Clock, Events, events_of, market_rows, of_large_holders
+from feeds.insider_measures import LARGE_HOLDERS, Measures, average_dollar_volume
+from feeds.insider_routine import CLASS_NAMES
 from feeds.issuers import issuer_columns
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.sessions import NEW_YORK
 from feeds.transaction_table import Coverage, TransactionTable
 
-INSIDER_COLUMNS: tuple[str, ...] = (
-    "ins_known",
-    "ins_buy_21",
-    "ins_sell_21",
-    "ins_net_63",
-    "ins_cluster_21",
-    "ins_opportunistic_21",
-    "ins_recency_21",
-)
-SHORT_SESSIONS = 21
-LONG_SESSIONS = 63
-VOLUME_BARS = 63
-_CLUSTER_CAP = 5
+__all__ = ["ALL_INSIDER_COLUMNS", "INSIDER_COLUMNS", "average_dollar_volume", "explain", "insider_features"]
+
+_KNOWN = INSIDER_COLUMNS[0]
 
 
 @dataclass(frozen=True)
 class _Source:
     """A table placed on a panel's sessions: what features and their explanation share."""
 
-    table: TransactionTable
-    issuers: pd.Index
+    rows: pd.DataFrame
     clock: Clock
-    events: Events
-    owner: np.ndarray
+    measures: Measures
+    covered: np.ndarray
 
     @staticmethod
     def on(table: TransactionTable, panel: PricePanel) -> _Source:
-        checked = check_prices(table, panel)
         # Without any issuer one that nothing is about, so that the arrays keep their shapes.
         issuers = pd.Index(sorted(table.tickers["cik"].unique()) or [""], dtype=object)
         known = table.rows["accepted_at"].dropna()
         instants = [*([known.min()] if len(known) else []), *([table.coverage.first] if table.coverage else [])]
         clock = Clock.reaching_back(panel.sessions, min(instants, default=None))
+        rows = check_prices(replace(table, rows=market_rows(table.rows, issuers)), panel).rows
+        large = of_large_holders(rows)
+        insiders, holders = (events_of(part, issuers, clock) for part in (rows[~large], rows[large]))
         owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
-        return _Source(checked, issuers, clock, base_events(checked, issuers, clock), owner)
-
-    @property
-    def shape(self) -> Shape:
-        return len(self.clock.sessions), len(self.issuers)
+        shape = len(clock.sessions), len(issuers)
+        covered = (owner >= 0) & _covered(table, issuers, clock)[np.arange(len(owner))[:, None], owner]
+        return _Source(rows, clock, Measures(insiders, holders, shape, clock.offset, owner, panel), covered)
 
 
-def insider_features(table: TransactionTable, panel: PricePanel) -> FeaturePanel:
-    """Return `INSIDER_COLUMNS` for every session and ticker of a panel.
+def insider_features(
+    table: TransactionTable, panel: PricePanel, columns: Sequence[str] = INSIDER_COLUMNS
+) -> FeaturePanel:
+    """Return insider columns for every session and ticker of a panel.
 
     Parameters
     ----------
     table : TransactionTable
-        From any source; prices are checked against the panel where it is as traded.
+        From any source; prices are checked against the panel (`feeds.filed_prices`).
     panel : PricePanel
         Gives sessions, tickers, which stocks traded, and dollar volume.
+    columns : sequence of str
+        Any of `ALL_INSIDER_COLUMNS`; by default the model's seven inputs, `INSIDER_COLUMNS`.
+        `feeds.insider_columns.COLUMNS` says what each is; only those asked for are computed.
 
     Returns
     -------
-    FeaturePanel, values of float64, shape [T, N, 7]
-        - ``ins_known``: 1 inside the source's coverage of the ticker, else 0.
-        - ``ins_buy_21``: ln(1 + dollars bought in 21 sessions / ADV), ADV the mean dollar volume of
-          the last 63 traded bars (fewer if younger) up to and including t.
-        - ``ins_sell_21``: the same for sales.
-        - ``ins_net_63``: (buyers − sellers) / (buyers + sellers + 1), distinct persons in 63 sessions.
-        - ``ins_cluster_21``: min(distinct buyers in 21 sessions, 5) / 5.
-        - ``ins_opportunistic_21``: share of the dollars bought in 21 sessions that are not by routine
-          insiders (opportunistic and unclassified ones); 0 without a purchase.
-        - ``ins_recency_21``: exp(−sessions since the last purchase became known / 21); 0 before any.
+    FeaturePanel, values of float64, shape [T, N, len(columns)]
+        ``ins_known`` is 1 inside the source's coverage of the ticker, else 0. Every listed class of an
+        issuer gets the issuer's trades, against its own volume. NaN rule: see the module.
 
-        Every listed class of an issuer gets the issuer's trades, the first two columns against its
-        own volume. NaN rule: see the module.
+    Raises
+    ------
+    InputError
+        For a column that does not exist.
 
     Notes
     -----
     **Known at** the session's close: filings accepted strictly before it, bars up to t.
-    Formulas: net purchase ratio by distinct insiders after Lakonishok and Lee 2001; routine insiders
-    after Cohen, Malloy and Pomorski 2012; dollars against volume for scale.
     """
-    source = _Source.on(table, panel)
-    by_issuer = _issuer_values(source)
-    rows = np.arange(len(panel.sessions))[:, None]
-    known = (source.owner >= 0) & _covered(source)[rows, source.owner]
-    values = {name: array[rows, source.owner] for name, array in by_issuer.items()}
-    volume = average_dollar_volume(panel)
-    for name in ("ins_buy_21", "ins_sell_21"):
-        values[name] = _against_volume(values[name], volume)
-    columns = [np.where(known, values[name], np.nan) for name in INSIDER_COLUMNS[1:]]
-    stacked = np.stack([known.astype(float), *columns], axis=2)
-    stacked[~panel.traded] = np.nan
-    return FeaturePanel(panel.sessions, panel.tickers, INSIDER_COLUMNS, stacked)
+    for name in columns:
+        if name not in ALL_INSIDER_COLUMNS:
+            raise unknown_name("insider column", name, ALL_INSIDER_COLUMNS)
+    source, declared = _Source.on(table, panel), {column.name: column for column in COLUMNS}
+    values = np.empty((*panel.close.shape, len(columns)))
+    for i, name in enumerate(columns):
+        if name == _KNOWN:
+            values[:, :, i] = source.covered
+        else:
+            values[:, :, i] = np.where(source.covered, declared[name].compute(source.measures), np.nan)
+    values[~panel.traded] = np.nan
+    return FeaturePanel(panel.sessions, panel.tickers, tuple(columns), values)
 
 
 def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: str | pd.Timestamp) -> pd.DataFrame:
@@ -120,10 +111,16 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
     Returns
     -------
     DataFrame
-        One row per transaction row that counts in a window at `session`, and the last purchase
-        however old; newest first. Beside the table's own columns: `known_session` (the first that
-        may know the trade), `sessions_ago`, `lag_days` (trade to acceptance, calendar days in New
-        York), `counted_usd` (0 where the price is unusable), `in_21`, `in_63`, `insider_class`.
+        One row per transaction row that counts in a window at `session`, and the last purchase and
+        the last sale however old; newest first. Beside the table's own columns:
+
+        - `known_session`: the first that may know the trade; `sessions_ago` from it to `session`.
+        - `lag_days`: trade to acceptance, calendar days in New York.
+        - `counted_usd`: 0 where the price is unusable.
+        - `conviction`: shares / shares held before.
+        - `in_21`, `in_63`: whether it is in these windows; `insider_class`: see `feeds.insider_routine`.
+        - `columns`: names of all columns whose value it has a part in.
+
         Empty where nothing is behind the values (0) or nothing is known (NaN).
 
     Raises
@@ -139,77 +136,21 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
             f"`session`: expected one of the panel's sessions from {panel.sessions[0].date()} to "
             f"{panel.sessions[-1].date()}, received {session}"
         )
-    source = _Source.on(table, panel)
-    issuer = source.owner[at, panel.tickers.index(ticker)]
-    covered = issuer >= 0 and _covered(source)[at, issuer]
-    return _explanation(source, issuer if covered else -1, source.clock.offset + at)
+    source, column = _Source.on(table, panel), panel.tickers.index(ticker)
+    issuer = source.measures.owner[at, column] if source.covered[at, column] else -1
+    groups = source.measures.insiders, source.measures.large_holders
+    parts = [_listed(source, events, issuer, source.clock.offset + at, large=events is groups[1]) for events in groups]
+    listed = pd.concat([part for part in parts if len(part)] or parts[:1])
+    newest_first = [False, True, True]
+    return listed.sort_values(["accepted_at", "accession", "ordinal"], ascending=newest_first, ignore_index=True)
 
 
-def average_dollar_volume(panel: PricePanel) -> np.ndarray:
-    """Return the mean dollar volume of the last 63 traded bars up to t (fewer if younger), USD.
-
-    Returns
-    -------
-    ndarray of float64, shape [T, N]
-        NaN where the stock did not trade. **Known at** the close.
-    """
-    result = np.full(panel.close.shape, np.nan)
-    for column in range(len(panel.tickers)):
-        traded = panel.traded[:, column]
-        dollars = np.nan_to_num(panel.dollar_volume[traded, column])
-        padded = np.r_[np.zeros(VOLUME_BARS - 1), dollars]
-        if len(dollars):
-            sums = np.lib.stride_tricks.sliding_window_view(padded, VOLUME_BARS).sum(axis=1)
-            result[traded, column] = sums / np.minimum(np.arange(1, len(dollars) + 1), VOLUME_BARS)
-    return result
-
-
-def _issuer_values(source: _Source) -> dict[str, np.ndarray]:
-    """Return each column per panel session and issuer; dollars where they are yet to meet volume."""
-    events, shape, offset = source.events, source.shape, source.clock.offset
-    short, long = events.window_end(SHORT_SESSIONS), events.window_end(LONG_SESSIONS)
-    bought = _dollars(events, events.buy, short, shape)
-    planned = _dollars(events, events.buy & (events.routine == ROUTINE), short, shape)
-    buyers, sellers = _people(events, events.buy, long, shape), _people(events, ~events.buy, long, shape)
-    values = {
-        "ins_buy_21": bought,
-        "ins_sell_21": _dollars(events, ~events.buy, short, shape),
-        "ins_net_63": (buyers - sellers) / (buyers + sellers + 1),
-        "ins_cluster_21": np.minimum(_people(events, events.buy, short, shape), _CLUSTER_CAP) / _CLUSTER_CAP,
-        "ins_opportunistic_21": np.divide(bought - planned, bought, out=np.zeros(shape), where=bought > 0),
-        "ins_recency_21": _recency(events, shape),
-    }
-    return {name: array[offset:] for name, array in values.items()}
-
-
-def _dollars(events: Events, chosen: np.ndarray, end: np.ndarray, shape: Shape) -> np.ndarray:
-    cents = sum_over_intervals(events.issuer[chosen], events.start[chosen], end[chosen], events.cents[chosen], shape)
-    return cents / 100
-
-
-def _people(events: Events, chosen: np.ndarray, end: np.ndarray, shape: Shape) -> np.ndarray:
-    return distinct_in_intervals(events.issuer[chosen], events.person[chosen], events.start[chosen], end[chosen], shape)
-
-
-def _recency(events: Events, shape: Shape) -> np.ndarray:
-    buy = events.buy
-    last = last_in_intervals(events.issuer[buy], events.start[buy], events.stop[buy], events.anchor[buy], shape)
-    age = np.arange(shape[0])[:, None] - last
-    return np.where(last >= 0, np.exp(-age / SHORT_SESSIONS), 0.0)
-
-
-def _against_volume(dollars: np.ndarray, volume: np.ndarray) -> np.ndarray:
-    """Return ln(1 + dollars / volume); NaN where volume is unknown, or 0 beside dollars."""
-    share = np.divide(dollars, volume, out=np.full_like(volume, np.nan), where=volume > 0)
-    return np.log1p(np.where((volume == 0) & (dollars == 0), 0.0, share))
-
-
-def _covered(source: _Source) -> np.ndarray:
+def _covered(table: TransactionTable, issuers: pd.Index, clock: Clock) -> np.ndarray:
     """Return whether the source covers each issuer at each panel session, shape [T, I]."""
-    spans = [source.table.issuer_coverage.get(cik, source.table.coverage) for cik in source.issuers]
-    rows = np.arange(len(source.clock.sessions))[:, None]
-    first, last = (_span_rows(source.clock, spans, edge) for edge in ("first", "last"))
-    return ((rows >= first) & (rows <= last))[source.clock.offset :]
+    spans = [table.issuer_coverage.get(cik, table.coverage) for cik in issuers]
+    rows = np.arange(len(clock.sessions))[:, None]
+    first, last = (_span_rows(clock, spans, edge) for edge in ("first", "last"))
+    return ((rows >= first) & (rows <= last))[clock.offset :]
 
 
 def _span_rows(clock: Clock, spans: list[Coverage | None], edge: str) -> np.ndarray:
@@ -218,22 +159,33 @@ def _span_rows(clock: Clock, spans: list[Coverage | None], edge: str) -> np.ndar
     return clock.rows(pd.Series(instants, dtype="datetime64[ns, UTC]"))
 
 
-def _explanation(source: _Source, issuer: int, at: int) -> pd.DataFrame:
-    events = source.events
+def _listed(source: _Source, events: Events, issuer: int, at: int, *, large: bool) -> pd.DataFrame:
     valid = (events.issuer == issuer) & (events.start <= at) & (at < events.stop)
-    ago = at - events.anchor
-    purchases = np.flatnonzero(valid & events.buy)
-    latest = events.anchor[purchases].max(initial=-1)
-    shown = np.flatnonzero(valid & ((ago < LONG_SESSIONS) | (events.buy & (events.anchor == latest))))
-    rows = source.table.rows.loc[events.index[shown]]
+    declared = [column for column in COLUMNS if (column.group == LARGE_HOLDERS) == large]
+    parts = {column.name: _has_part(column, events, valid, at) for column in declared}
+    shown = np.flatnonzero(np.logical_or.reduce(list(parts.values())))
+    rows, ago = source.rows.loc[events.index[shown]], at - events.anchor[shown]
     accepted_on = rows["accepted_at"].dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
-    listed = rows.assign(
+    return rows.assign(
         known_session=source.clock.sessions[events.anchor[shown]],
-        sessions_ago=ago[shown],
+        sessions_ago=ago,
         lag_days=(accepted_on - rows["transacted_on_checked"]).dt.days,
         counted_usd=events.cents[shown] / 100,
-        in_21=ago[shown] < SHORT_SESSIONS,
-        in_63=ago[shown] < LONG_SESSIONS,
+        conviction=events.conviction[shown],
+        in_21=ago < SHORT_SESSIONS,
+        in_63=ago < LONG_SESSIONS,
         insider_class=[CLASS_NAMES[number] for number in events.routine[shown]],
+        columns=pd.Series(
+            [tuple(name for name, has_part in parts.items() if has_part[i]) for i in shown], rows.index, dtype=object
+        ),
     )
-    return listed.sort_values(["accepted_at", "accession", "ordinal"], ascending=[False, True, True], ignore_index=True)
+
+
+def _has_part(column: Column, events: Events, valid: np.ndarray, at: int) -> np.ndarray:
+    """Tell which of the valid events a column's value at clock row `at` is made of."""
+    counted = valid & column.counts(events)
+    if column.latest is not None:
+        moment = getattr(events, column.latest)
+        return counted & (moment == moment[counted].max(initial=-1))
+    since = events.start if column.window == 1 else events.anchor
+    return counted & (at - since < (column.window or 0))

@@ -1,10 +1,10 @@
-"""The base set of insider features: open-market purchases and sales, placed on sessions.
+"""What insider features count: open-market purchases and sales, placed on sessions.
 
 Out of the table come the rows of the non-derivative table with code P acquired or S disposed, of a
-listed issuer that the source covers, timed, of common stock, not another report of the same trade, and
-not by ten-percent owners who are neither officers nor directors. Grants, exercises, tax
-withholding, gifts and table II never enter. A row whose price cannot be true counts its insider and
-adds no dollars.
+listed issuer that the source covers, timed, of common stock, and not another report of the same trade.
+Grants, exercises, tax withholding, gifts and table II never enter. Ten-percent owners who are
+neither officers nor directors (funds, parent companies) are kept apart from the insiders. A row
+whose price cannot be true counts its person and adds no dollars.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import pandas as pd
 from feeds.form4 import is_common_stock
 from feeds.insider_routine import classify
 from feeds.sessions import session_rows, trading_sessions
-from feeds.transaction_table import TransactionTable
 
 _EARLIEST = pd.Timestamp("1990-01-02")
 # Far beyond any session: "never replaced".
@@ -59,7 +58,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Events:
-    """Base rows as arrays of length M, in the order of acceptance.
+    """Counted rows as arrays of length M, in the order of acceptance.
 
     Attributes
     ----------
@@ -69,6 +68,8 @@ class Events:
         Position of the issuer among the source's issuers.
     person : ndarray of int64
         One number per issuer and insider; the owners of a joint filing are one.
+    filing : ndarray of int64
+        One number per accession.
     buy : ndarray of bool
         Purchase, else sale.
     cents : ndarray of int64
@@ -81,39 +82,80 @@ class Events:
         an amendment corrects a trade and does not repeat it.
     routine : ndarray of int8
         See `feeds.insider_routine`.
+    role : ndarray of str
+        See `feeds.insider_roles`; the strongest of joint owners.
+    plan : ndarray of str
+        Under a 10b5-1 plan: ``true``, ``false`` or ``unknown``.
+    conviction : ndarray of float64
+        Shares traded / shares held before on the same line of ownership; infinite for a first
+        holding, NaN where the filing does not tell. A ratio inside one filing, so splits cancel.
+    accepted_s : ndarray of float64
+        Acceptance in seconds since 1970 (UTC).
     """
 
     index: np.ndarray
     issuer: np.ndarray
     person: np.ndarray
+    filing: np.ndarray
     buy: np.ndarray
     cents: np.ndarray
     start: np.ndarray
     stop: np.ndarray
     anchor: np.ndarray
     routine: np.ndarray
+    role: np.ndarray
+    plan: np.ndarray
+    conviction: np.ndarray
+    accepted_s: np.ndarray
 
     def window_end(self, sessions: int) -> np.ndarray:
         """Return the clock row at which each event leaves a window of `sessions` or is replaced."""
         return np.minimum(self.anchor + sessions, self.stop)
 
 
-def base_events(table: TransactionTable, issuers: pd.Index, clock: Clock) -> Events:
-    """Return the base set of a table; `issuers` are the source's, in the order of the features."""
-    rows = _base_rows(table.rows, issuers)
+def market_rows(rows: pd.DataFrame, issuers: pd.Index) -> pd.DataFrame:
+    """Return the rows of a table that can count, of insiders and ten-percent owners alike."""
+    code, direction = rows["code"], rows["acquired_disposed"]
+    kept = rows[((code == "P") & (direction == "A")) | ((code == "S") & (direction == "D"))]
+    kept = kept[(kept["table"] == "N") & kept["accepted_at"].notna() & kept["duplicate_of"].isna()]
+    kept = kept[kept["issuer_cik"].isin(issuers)]
+    common = {title: is_common_stock(title) for title in kept["security_title"].unique()}
+    return kept[np.array([common[title] for title in kept["security_title"]], dtype=bool)]
+
+
+def of_large_holders(rows: pd.DataFrame) -> pd.Series:
+    """Tell which rows are of ten-percent owners who are neither officers nor directors."""
+    return rows["is_ten_percent_owner"] & ~rows["is_director"] & ~rows["is_officer"]
+
+
+def events_of(rows: pd.DataFrame, issuers: pd.Index, clock: Clock) -> Events:
+    """Return `market_rows` as arrays; `issuers` are the source's, in the order of the features."""
     person = persons(rows)
     value = (rows["shares"] * rows["price_checked"]).fillna(0).clip(0, _CENTS_LIMIT / 100)
     return Events(
         index=rows.index.to_numpy(),
         issuer=issuers.get_indexer(pd.Index(rows["issuer_cik"])).astype(np.int64),
         person=person,
+        filing=np.asarray(pd.factorize(rows["accession"])[0], dtype=np.int64),
         buy=(rows["code"] == "P").to_numpy(),
         cents=np.rint(value.to_numpy() * 100).astype(np.int64),
         start=clock.rows(rows["accepted_at"]),
         stop=clock.rows(rows["valid_to"]),
         anchor=clock.rows(rows["first_accepted_at"]),
         routine=classify(person, rows["transacted_on_checked"].to_numpy(), rows["accepted_at"], rows["valid_to"]),
+        role=rows["role"].to_numpy().astype(str),
+        plan=rows["plan_10b5_1"].to_numpy().astype(str),
+        conviction=_conviction(rows),
+        accepted_s=(rows["accepted_at"].astype(np.int64) // 10**9).to_numpy(dtype=np.float64),
     )
+
+
+def _conviction(rows: pd.DataFrame) -> np.ndarray:
+    """Return shares / shares held before the trade."""
+    shares, after = rows["shares"].to_numpy(), rows["shares_after"].to_numpy()
+    before = np.where((rows["code"] == "P").to_numpy(), after - shares, after + shares)
+    ratio = np.divide(shares, before, out=np.full_like(shares, np.nan), where=before > 0)
+    return np.where((before == 0) & (shares > 0), np.inf, ratio)
 
 
 def persons(rows: pd.DataFrame) -> np.ndarray:
@@ -141,14 +183,3 @@ def _joint_numbers(rows: pd.DataFrame) -> np.ndarray:
         for member in members:
             known.setdefault(member, int(numbers[position]))
     return numbers
-
-
-def _base_rows(rows: pd.DataFrame, issuers: pd.Index) -> pd.DataFrame:
-    buy = (rows["code"] == "P") & (rows["acquired_disposed"] == "A")
-    sell = (rows["code"] == "S") & (rows["acquired_disposed"] == "D")
-    kept = (rows["table"] == "N") & (buy | sell) & rows["issuer_cik"].isin(issuers) & rows["accepted_at"].notna()
-    kept &= rows["duplicate_of"].isna()
-    kept &= ~rows["is_ten_percent_owner"] | rows["is_director"] | rows["is_officer"]
-    found = rows[kept]
-    common = {title: is_common_stock(title) for title in found["security_title"].unique()}
-    return found[np.array([common[title] for title in found["security_title"]], dtype=bool)]

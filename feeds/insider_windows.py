@@ -1,8 +1,8 @@
-"""Rolling sums and distinct counts over sessions, for all issuers at once.
+"""Rolling sums, distinct counts and maxima over sessions, for all issuers at once.
 
 Each event is an interval of sessions; its amount is added where it enters and taken away where it
-leaves, and one cumulative sum gives every window. All arithmetic is in whole numbers, so an empty
-window is exactly 0. Arrays are ``[clock row, issuer]``.
+leaves, and one cumulative sum gives every window. Sums are in whole numbers, so an empty window is
+exactly 0. Arrays are ``[clock row, issuer]``.
 """
 
 from __future__ import annotations
@@ -53,22 +53,33 @@ def distinct_in_intervals(
     return sum_over_intervals(issuer[order][begins], first[begins], reach[ends], one, shape)
 
 
-def last_in_intervals(
-    issuer: np.ndarray, start: np.ndarray, stop: np.ndarray, anchor: np.ndarray, shape: Shape
+def max_over_intervals(
+    issuer: np.ndarray, start: np.ndarray, end: np.ndarray, value: np.ndarray, shape: Shape
 ) -> np.ndarray:
-    """Return, per session and issuer, the latest `anchor` among events valid there; −1 where there is none.
+    """Return, per session and issuer, the largest `value` of the intervals ``[start, end)`` that hold it.
+
+    An interval is covered by two blocks of a power of two sessions; from the longest length down,
+    each block hands its value to its two halves.
 
     Returns
     -------
-    ndarray of int64, shape [E, I]
+    ndarray of float64, shape [E, I]
+        Minus infinity where no interval holds the session; a NaN value is left out.
     """
-    latest = np.full(shape, -1, dtype=np.int64)
-    reached = start < shape[0]
-    lasting = reached & (stop >= shape[0])
-    np.maximum.at(latest, (start[lasting], issuer[lasting]), anchor[lasting])
-    latest = np.maximum.accumulate(latest, axis=0)
-    # The few that were replaced hold only until then.
-    for event in np.flatnonzero(reached & (stop < shape[0])):
-        span = latest[start[event] : stop[event], issuer[event]]
-        np.maximum(span, anchor[event], out=span)
-    return latest
+    last = np.minimum(end, shape[0])
+    used = (start < last) & ~np.isnan(value)
+    first, last, column, height = start[used], last[used], issuer[used], value[used]
+    level = np.frexp((last - first).astype(np.float64))[1] - 1
+    highest = np.full(shape, -np.inf)
+    for k in range(int(level.max(initial=-1)), -1, -1):
+        _halve(highest, 2**k)
+        at = level == k
+        for row in (first[at], last[at] - 2**k):
+            np.maximum.at(highest, (row, column[at]), height[at])
+    return highest
+
+
+def _halve(highest: np.ndarray, length: int) -> None:
+    """Turn maxima that stand for blocks of ``2 × length`` sessions into those of `length`, in place."""
+    if length < len(highest):
+        np.maximum(highest[length:], highest[:-length].copy(), out=highest[length:])
