@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from feeds.panel import PriceBasis
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 REQUIRED_COLUMNS = ("date", *NUMBERS)
+Severity = Literal["info", "warning", "error"]
 
 # Headers of Yahoo ("Adj Close"), Stooq ("<DATE>", "<VOL>") and Alpha Vantage ("timestamp",
 # "adjusted_close"), compared after everything but letters and digits is removed.
@@ -40,23 +41,29 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One defect of one ticker's bars.
+    """What is worth knowing of one ticker's bars: a defect, or a true event that looks like one.
 
     Attributes
     ----------
     ticker : str
     session : Timestamp or None
-        None for a defect of the whole file.
+        The first affected one; None for a defect of the whole file.
     kind : str
         Short and stable, such as ``"repeated session"``; to be counted and filtered by.
     detail : str
         A sentence's worth, with the values seen.
+    severity : str
+        ``info``, ``warning`` or ``error``.
+    action : str
+        What was done about it: ``kept``, ``row removed``, ``excluded from 2019-03-11``, ``refused``, ...
     """
 
     ticker: str
     session: pd.Timestamp | None
     kind: str
     detail: str
+    severity: Severity = "error"
+    action: str = "refused"
 
     def __str__(self) -> str:
         place = self.ticker if self.session is None else f"{self.ticker} {self.session.date()}"
