@@ -7,6 +7,7 @@ Everything that can be refused without reading data is refused before the first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
     strategy = load_strategy(settings, horizon=spec.horizon)
     progress, stages = progress_bars(quiet=quiet), Stages()
     with run_folder(out, force=force) as folder:
-        inputs, columns, model = _prepared(settings, spec, progress, stages)
+        extra = getattr(strategy[0], "insider_columns", ())
+        inputs, columns, model = _prepared(settings, spec, progress, stages, extra=extra)
         with stages("backtest"):
             trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress)
         warnings = [*inputs.warnings, *model.warnings]
@@ -139,13 +141,18 @@ def make_model(
 
 
 def _prepared(
-    settings: Settings, spec: ModelSpec, progress: Progress, stages: Stages, models: Path | None = None
+    settings: Settings,
+    spec: ModelSpec,
+    progress: Progress,
+    stages: Stages,
+    models: Path | None = None,
+    extra: Sequence[str] = (),
 ) -> tuple[Inputs, Columns, Model]:
     with stages("data"):
         inputs = load_inputs(settings, progress)
     spec.require_names(len(inputs.panel.tickers))
     with stages("columns"):
-        columns = build_columns(inputs.panel, inputs.filings)
+        columns = build_columns(inputs.panel, inputs.filings, extra)
     with stages("model"):
         model = make_model(settings, spec, inputs.panel, columns, progress, models)
     return inputs, columns, model

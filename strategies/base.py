@@ -83,6 +83,9 @@ class SwingStrategy(bt.Strategy):
         Largest fraction of equity in one position at its entry.
     sectors : mapping of ticker to sector, or None
         Stocks that are not named belong to no sector and are not limited.
+    membership : mapping of ticker to (first, last) ordinal days, or None
+        Spells in which an entry may be decided; a stock that is not named is never entered. A position
+        that outlives its spell is closed by the rules that close any other. None lets every stock in.
     max_sector_frac : float
         Largest fraction of equity in one sector when a position is entered.
     cash_buffer_frac : float
@@ -106,7 +109,8 @@ class SwingStrategy(bt.Strategy):
     Every session is decided with the stocks then listed and trading, whatever the youngest stock
     does: ``prenext``, ``nextstart`` and ``next`` all lead to `decide`. An entry whose stock has no
     bar at the next open is cancelled. A subclass that adds parameters gives their ranges in
-    `parameter_ranges`.
+    `parameter_ranges`, and names in `insider_columns` the lines that its feeds shall have beside the
+    model's (any of `feeds.insider.ALL_INSIDER_COLUMNS`).
 
     Raises
     ------
@@ -114,6 +118,7 @@ class SwingStrategy(bt.Strategy):
         For an unknown parameter or a value out of range.
     """
 
+    insider_columns: tuple[str, ...] = ()
     params: Any = (
         ("predictor", None),
         ("from_session", None),
@@ -121,6 +126,7 @@ class SwingStrategy(bt.Strategy):
         ("max_positions", 10),
         ("max_weight_frac", 0.15),
         ("sectors", None),
+        ("membership", None),
         ("max_sector_frac", 0.40),
         ("cash_buffer_frac", 0.03),
         ("risk_per_trade_frac", 0.01),
@@ -302,11 +308,17 @@ class SwingStrategy(bt.Strategy):
     def _candidates(self, trading: list[Any]) -> list[tuple[Any, str]]:
         found = []
         for data in trading:
-            if data._name not in self._holdings:
+            if data._name not in self._holdings and self._is_member(data):
                 reason = _reason(self, "entry_signal", self.entry_signal(data))
                 if reason is not None:
                     found.append((data, reason))
         return sorted(found, key=lambda candidate: (_descending(self.rank(candidate[0])), candidate[0]._name))
+
+    def _is_member(self, data: Any) -> bool:
+        if self.p.membership is None:
+            return True
+        day = int(data.lines.datetime[0])
+        return any(first <= day <= last for first, last in self.p.membership.get(data._name, ()))
 
     def _room(self, equity: float, scale: float) -> risk.Room:
         """Return what entries may cost: cash after exits, within the gross and the sectors' exposure."""

@@ -195,6 +195,26 @@ def test_readme_strategy_file_runs_as_printed_and_is_choosier_than_its_parent(ru
     assert 0 < trades[1] < trades[0]
 
 
+READS_INSIDER_LINES = """
+from strategies.lstm_only import LSTMOnly
+
+
+class Followers(LSTMOnly):
+    insider_columns = ("ins_n_buyers_63",)
+
+    def entry_signal(self, data):
+        return super().entry_signal(data) if data.ins_n_buyers_63[0] >= 2 else None
+"""
+
+
+def test_run_gives_a_strategy_the_insider_columns_that_it_names(run: Run, tmp_path: Path):
+    (tmp_path / "followers.py").write_text(READS_INSIDER_LINES)
+    words = ["run", "--config", str(run() / "config.toml"), "--predictions", str(run() / "predictions.parquet")]
+    words += ["--strategy", f"{tmp_path}/followers.py", "--out", str(tmp_path / "out"), "--cache", "none", "--quiet"]
+    assert main(words) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "trades.csv"))
+
+
 def test_readme_script_with_a_plain_cerebro_runs_as_printed(run: Run, tmp_path: Path):
     script = readme_script("## As a plugin")
     assert sum(bool(line.strip()) for line in script.splitlines()) <= 20
