@@ -1,4 +1,4 @@
-"""Finding submissions on disk and parsing them, one at a time or in several processes.
+"""Finding submissions on disk, and parsing one.
 
 Understood: the tree of sec-edgar-downloader,
 ``sec-edgar-filings/COMPANY/4/ACCESSION/full-submission.txt`` (COMPANY a ticker or a CIK), at any
@@ -7,16 +7,13 @@ depth below the given folder; loose ``.txt`` submissions and ``.xml`` ownership 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from feeds.form4 import Filing, Form4Error, parse_submission
-from feeds.progress import Progress
 from feeds.sgml import read_submission
 from feeds.transaction_table import Refusal
 
@@ -24,9 +21,7 @@ SUBMISSION = "full-submission.txt"
 _SUFFIXES = (".txt", ".xml", ".nc")
 _ACCESSION = re.compile(r"\d{10}-\d{2}-\d{6}")
 _FORM_FOLDERS = frozenset({"4", "4-A", "4A"})
-# Below this, starting processes costs more than it saves.
-_FILES_WORTH_PROCESSES = 10_000
-_FILES_PER_TASK = 250
+UNREADABLE = "cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +53,27 @@ def find_candidates(root: Path) -> list[Candidate]:
     return [Candidate(name, tuple(found), _folders(found)) for name, found in sorted(ordered.items())]
 
 
-def parse_candidates(candidates: list[Candidate], root: Path, *, progress: Progress, jobs: int) -> Iterator[Parsed]:
-    """Parse every candidate; in `jobs` processes where there are enough files to be worth it."""
-    if jobs > 1 and len(candidates) >= _FILES_WORTH_PROCESSES:
-        results: Iterable[Parsed] = _parallel(candidates, root, jobs)
-    else:
-        results = (_parse(candidate, root) for candidate in candidates)
-    yield from progress(results, "reading filings", len(candidates))
+def parse_candidate(candidate: Candidate, root: Path) -> Parsed:
+    """Parse one candidate: the first copy that is understood."""
+    refused: list[Refusal] = []
+    for path in candidate.paths:
+        try:
+            filing = parse_submission(read_submission(path), candidate.name)
+        except Form4Error as error:
+            refused.append(Refusal(shown(path, root), str(error)))
+        except OSError as error:
+            refused.append(Refusal(shown(path, root), f"{UNREADABLE}: {error.strerror}"))
+        except ValueError as error:
+            # Content that nobody has foreseen must not stop the other files.
+            refused.append(Refusal(shown(path, root), f"not understood: {error}"))
+        else:
+            return Parsed(filing, candidate.folders, tuple(refused))
+    return Parsed(None, candidate.folders, tuple(refused))
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return a file's path as messages show it: below `root`."""
+    return path.name if path == root else path.relative_to(root).as_posix()
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -91,40 +100,3 @@ def _folders(paths: Iterable[Path]) -> tuple[str, ...]:
     resolved = (path.absolute() for path in paths if path.name == SUBMISSION)
     found = {path.parts[-4] for path in resolved if len(path.parts) > 4 and path.parts[-3] in _FORM_FOLDERS}
     return tuple(sorted(found))
-
-
-def _parallel(candidates: list[Candidate], root: Path, jobs: int) -> Iterator[Parsed]:
-    tasks = [candidates[start : start + _FILES_PER_TASK] for start in range(0, len(candidates), _FILES_PER_TASK)]
-    # Spawned, not forked: a fork of a process that runs threads may hang.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for parsed in pool.map(_parse_many, tasks, [root] * len(tasks)):
-                yield from parsed
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _parse_many(candidates: list[Candidate], root: Path) -> list[Parsed]:
-    return [_parse(candidate, root) for candidate in candidates]
-
-
-def _parse(candidate: Candidate, root: Path) -> Parsed:
-    refused: list[Refusal] = []
-    for path in candidate.paths:
-        try:
-            filing = parse_submission(read_submission(path), candidate.name)
-        except Form4Error as error:
-            refused.append(Refusal(_shown(path, root), str(error)))
-        except OSError as error:
-            refused.append(Refusal(_shown(path, root), f"cannot be read: {error.strerror}"))
-        except ValueError as error:
-            # Content that nobody has foreseen must not stop the other files.
-            refused.append(Refusal(_shown(path, root), f"not understood: {error}"))
-        else:
-            return Parsed(filing, candidate.folders, tuple(refused))
-    return Parsed(None, candidate.folders, tuple(refused))
-
-
-def _shown(path: Path, root: Path) -> str:
-    return path.name if path == root else path.relative_to(root).as_posix()

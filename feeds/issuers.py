@@ -10,18 +10,34 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
-from feeds.form4 import Filing
 from feeds.transaction_table import ticker_frame
 
 TICKER_FILE = "tickers.csv"
 _FILE_COLUMNS = ("cik", "ticker", "from", "to")
 _SYMBOL = re.compile(r"[A-Z]{1,5}(?:[.-][A-Z]{1,2})?")
 _NO_SYMBOL = frozenset({"NONE", "NA", "N", "A", "AND"})
+
+
+class StatedIssuer(Protocol):
+    """What one filing says of its issuer, and the company folders in which it lies."""
+
+    @property
+    def issuer_cik(self) -> str:
+        """Ten digits."""
+
+    @property
+    def issuer_symbol(self) -> str | None:
+        """As filed."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Empty for a loose file."""
 
 
 def read_ticker_file(path: Path) -> pd.DataFrame:
@@ -51,7 +67,7 @@ def read_ticker_file(path: Path) -> pd.DataFrame:
     return ticker_frame(zip(ciks.str.zfill(10), symbols, *spans, strict=True))
 
 
-def tickers_of_folders(filings: Iterable[tuple[Filing, tuple[str, ...]]]) -> pd.DataFrame:
+def tickers_of_folders(filings: Iterable[StatedIssuer]) -> pd.DataFrame:
     """Map company folders to issuers without a ticker file.
 
     A ticker's folder belongs to the issuer of most of its filings (a tie goes to the one whose own
@@ -61,11 +77,11 @@ def tickers_of_folders(filings: Iterable[tuple[Filing, tuple[str, ...]]]) -> pd.
     votes: dict[str, Counter[str]] = {}
     symbols: dict[str, Counter[str]] = {}
     alone: set[str] = set()
-    for filing, folders in filings:
+    for filing in filings:
         symbols.setdefault(filing.issuer_cik, Counter())[filing.issuer_symbol or ""] += 1
-        if not folders:
+        if not filing.folders:
             alone.add(filing.issuer_cik)
-        for folder in folders:
+        for folder in filing.folders:
             votes.setdefault(folder, Counter())[filing.issuer_cik] += 1
     named_folders = [folder for folder in votes if not folder.isdigit()]
     pairs = {(_elect(votes[folder], folder, symbols), folder.upper()) for folder in named_folders}

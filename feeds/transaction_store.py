@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,39 @@ _ARROW_TYPES = {
     "date": pa.date32(),
     "instant": pa.timestamp("ns", tz="UTC"),
 }
-_SCHEMA = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in COLUMN_KINDS.items()])
+SCHEMA = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in COLUMN_KINDS.items()])
 
 
 def write_parquet(table: TransactionTable, path: Path) -> None:
     """Write the table to `path` under a temporary name, then rename it."""
-    rows = pa.Table.from_pandas(table.rows, schema=_SCHEMA, preserve_index=False)
-    rows = rows.replace_schema_metadata({_METADATA_KEY: json.dumps(_metadata(table)).encode()})
+    rows = to_arrow(table.rows).replace_schema_metadata({_METADATA_KEY: json.dumps(_metadata(table)).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+
+
+def to_arrow(rows: pd.DataFrame) -> pa.Table:
+    """Return rows of the transactions table as an Arrow table of `SCHEMA`."""
+    return pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
+
+
+def from_arrow(stored: pa.Table) -> pd.DataFrame:
+    """Return what `to_arrow` made as rows again. Equal lists are one object: never change them in place."""
+    rows = stored.to_pandas(date_as_object=False, timestamp_as_object=False, ignore_metadata=True)
+    for name, kind in COLUMN_KINDS.items():
+        if kind == "date":
+            # By hand, in seconds: pandas' nanoseconds cannot hold a filed year of 0022.
+            rows[name] = _dates(stored[name])
+        elif kind == "texts":
+            rows[name] = pd.Series(_lists(stored[name]), index=rows.index, dtype=object)
+    return typed(rows)
+
+
+def write_atomically(path: Path, write: Callable[[str], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it to `path`."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(descriptor)
     try:
-        pq.write_table(rows, temporary, compression="zstd")
+        write(temporary)
         # mkstemp makes files that only their owner reads; the result is an ordinary one.
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
@@ -63,7 +86,7 @@ def read_parquet(path: Path) -> TransactionTable:
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"`--filings` {path}: expected a parquet file, received something else: {error}") from error
     metadata = (stored.schema.metadata or {}).get(_METADATA_KEY)
-    if metadata is None or stored.schema.names != _SCHEMA.names:
+    if metadata is None or stored.schema.names != SCHEMA.names:
         raise InputError(
             f"`--filings` {path}: expected a transactions table, received another parquet file; "
             "make one with `run_backtest.py filings PATH --out FILE.parquet`"
@@ -85,16 +108,9 @@ def _metadata(table: TransactionTable) -> dict[str, Any]:
 
 
 def _table(stored: pa.Table, metadata: dict[str, Any]) -> TransactionTable:
-    rows = stored.to_pandas(date_as_object=False, timestamp_as_object=False)
-    for name, kind in COLUMN_KINDS.items():
-        if kind == "date":
-            # By hand, in seconds: pandas' nanoseconds cannot hold a filed year of 0022.
-            rows[name] = _dates(stored[name])
-        elif kind == "texts":
-            rows[name] = pd.Series([list(values) for values in rows[name]], index=rows.index, dtype=object)
     spans = {cik: _coverage(texts) for cik, texts in metadata["issuer_coverage"].items()}
     return TransactionTable(
-        rows=typed(rows),
+        rows=from_arrow(stored),
         refused=tuple(Refusal(*refusal) for refusal in metadata["refused"]),
         coverage=_coverage(metadata["coverage"]),
         tickers=ticker_frame(metadata["tickers"]),
@@ -109,6 +125,19 @@ def _dates(column: pa.ChunkedArray) -> np.ndarray:
     missing = column.is_null().to_numpy()
     days = column.cast(pa.int32()).fill_null(0).to_numpy().astype("datetime64[D]").astype("datetime64[s]")
     return np.where(missing, np.datetime64("NaT", "s"), days)
+
+
+def _lists(column: pa.ChunkedArray) -> list[list[str]]:
+    """Return lists of texts as Python lists, equal ones as one object: most rows share few."""
+    held: dict[tuple[str, ...], list[str]] = {}
+    lists: list[list[str]] = []
+    for chunk in column.chunks:
+        texts = chunk.flatten().to_pylist()
+        bounds = (chunk.offsets.to_numpy() - chunk.offsets[0].as_py()).tolist()
+        for start, end in itertools.pairwise(bounds):
+            values = tuple(texts[start:end])
+            lists.append(held.setdefault(values, list(values)))
+    return lists
 
 
 def _coverage_texts(span: Coverage | None) -> list[str] | None:

@@ -7,15 +7,18 @@ tickers and owner-side rows, amendments, joint filings.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from feeds.amendments import apply_amendments
 from feeds.errors import InputError
 from feeds.filed_prices import check_prices
-from feeds.filing_tree import Parsed, find_candidates, parse_candidates
+from feeds.filing_store import ParsedTree, read_tree
+from feeds.filing_tree import find_candidates
 from feeds.form4 import Filing
 from feeds.issuers import TICKER_FILE, assign_tickers, read_ticker_file, tickers_of_folders
 from feeds.joint_filings import mark_duplicates
@@ -47,7 +50,9 @@ __all__ = [
 ]
 
 
-def read_filings(path: Path, *, progress: Progress = silent, jobs: int = 1) -> TransactionTable:
+def read_filings(
+    path: Path, *, progress: Progress = silent, jobs: int = 1, store: Path | None = None
+) -> TransactionTable:
     """Read a tree of submissions, one file of them, or a parquet file made by `write_parquet`.
 
     Parameters
@@ -56,9 +61,12 @@ def read_filings(path: Path, *, progress: Progress = silent, jobs: int = 1) -> T
         See `feeds.filing_tree`. A ``tickers.csv`` (cik, ticker, from, to) at the tree's root names
         the tickers; without it a folder's name does (`feeds.issuers.tickers_of_folders`).
     progress : Progress
-        Wraps the files.
+        Wraps the files that are parsed.
     jobs : int
         Processes to parse with; one where there are few files.
+    store : Path or None
+        Folder that keeps what was parsed, for this tree and this version of the code
+        (`feeds.filing_store`); None parses every file and keeps nothing. The table is the same.
 
     Returns
     -------
@@ -74,16 +82,35 @@ def read_filings(path: Path, *, progress: Progress = silent, jobs: int = 1) -> T
         return read_parquet(path)
     if not path.exists():
         raise InputError(f"`--filings` {path}: expected a folder or file of Form 4 submissions, received none there")
+    if store is not None:
+        return _table_of_tree(path, store, progress, jobs)
+    with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
+        return _table_of_tree(path, Path(folder), progress, jobs)
+
+
+def _table_of_tree(path: Path, store: Path, progress: Progress, jobs: int) -> TransactionTable:
     candidates = find_candidates(path)
-    parsed = list(parse_candidates(candidates, path, progress=progress, jobs=jobs))
-    refused = tuple(refusal for one in parsed for refusal in one.refused)
-    understood = _distinct(parsed)
-    if not understood:
+    tree = read_tree(path, candidates, store, progress=progress, jobs=jobs)
+    refused = tuple(refusal for entry in tree.entries for refusal in entry.refused)
+    if not tree.filings:
         raise InputError(_nothing_understood(path, refused))
+    return complete(
+        tree.rows,
+        _tickers_of_tree(path, tree),
+        coverage=coverage_of(_instants(entry.accepted_at for entry in tree.filings)),
+        refused=refused,
+        n_files=sum(len(candidate.paths) for candidate in candidates),
+        n_filings=len(tree.filings),
+    )
+
+
+def _tickers_of_tree(path: Path, tree: ParsedTree) -> pd.DataFrame:
     ticker_file = _ticker_file(path)
-    tickers = tickers_of_folders(understood) if ticker_file is None else read_ticker_file(ticker_file)
-    n_files = sum(len(candidate.paths) for candidate in candidates)
-    return table_of_filings((filing for filing, _ in understood), tickers, refused=refused, n_files=n_files)
+    return tickers_of_folders(tree.filings) if ticker_file is None else read_ticker_file(ticker_file)
+
+
+def _instants(values: Iterable[Any]) -> pd.Series:
+    return pd.Series(pd.to_datetime(list(values), utc=True, format="ISO8601")).astype("datetime64[ns, UTC]")
 
 
 def table_of_filings(
@@ -97,7 +124,7 @@ def table_of_filings(
         Columns `cik, ticker, first, last`, see `ticker_frame`.
     """
     held = list(filings)
-    accepted = pd.Series([filing.accepted_at for filing in held], dtype="datetime64[ns, UTC]")
+    accepted = _instants(filing.accepted_at for filing in held)
     return complete(
         frame_of_filings(held),
         tickers,
@@ -145,18 +172,6 @@ def complete(
         n_filings=n_filings,
         notes=notes,
     )
-
-
-def _distinct(parsed: list[Parsed]) -> list[tuple[Filing, tuple[str, ...]]]:
-    """Keep one filing of each accession number (the timed one), with all the folders it was found in."""
-    held: dict[str, tuple[Filing, tuple[str, ...]]] = {}
-    for one in parsed:
-        if one.filing is None:
-            continue
-        known, folders = held.get(one.filing.accession, (one.filing, ()))
-        better = known if known.accepted_at is not None else one.filing
-        held[better.accession] = (better, tuple(sorted({*folders, *one.folders})))
-    return list(held.values())
 
 
 def _ticker_file(path: Path) -> Path | None:

@@ -114,8 +114,8 @@ def test_read_filings_bare_document_beside_its_submission_is_not_read_twice(tmp_
 
 
 def test_read_filings_several_processes_give_the_same_table(tmp_path, monkeypatch):
-    monkeypatch.setattr("feeds.filing_tree._FILES_WORTH_PROCESSES", 1)
-    monkeypatch.setattr("feeds.filing_tree._FILES_PER_TASK", 2)
+    monkeypatch.setattr("feeds.filing_store._FILES_WORTH_PROCESSES", 1)
+    monkeypatch.setattr("feeds.filing_store.FILES_PER_PART", 2)
     for number in range(5):
         save(tmp_path, "ABC", number)
     pd.testing.assert_frame_equal(read_filings(tmp_path, jobs=2).rows, read_filings(tmp_path).rows)
