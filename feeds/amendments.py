@@ -3,8 +3,11 @@
 A 4/A names the *date* of the filing that it corrects, not its number, and may restate everything,
 hold only the corrected line, or only add footnotes. So its rows are matched one by one against the
 rows that are valid at its acceptance, of the same issuer and an owner in common: by table, security,
-trade date, code and ownership form. A matched row is valid until the 4/A's acceptance and its
-replacement from then on; rows that are not matched stay, and rows of the 4/A without a match are new.
+trade date, code and ownership form. One of these five may itself be what was corrected: such a row is
+looked for among those filed on the stated date only, because equal trades recur (quarterly grants,
+monthly purchases) and an added line would take the place of an older one. A matched row is valid
+until the 4/A's acceptance and its replacement from then on; rows that are not matched stay, and rows
+of the 4/A without a match are new.
 
 Source of the rule: the SEC's ownership XML specification (dateOfOriginalSubmission) and the
 experience that deleting an original for a holdings-only amendment loses trades.
@@ -136,7 +139,7 @@ def _state(row: Any) -> _Row:
 def _amend(amendment: list[_Row], earlier: list[_Row], original_filed_on: int) -> None:
     stated = original_filed_on != _NOT_STATED
     named = [row for row in earlier if stated and row.root_filed_on == original_filed_on]
-    pairs = list(_pairs(amendment, named or earlier))
+    pairs = list(_pairs(amendment, named, named) if named else _pairs(amendment, earlier, []))
     for new, old in pairs:
         old.replaced_at = new.accepted_at
         if new.replaces is None:
@@ -149,15 +152,17 @@ def _amend(amendment: list[_Row], earlier: list[_Row], original_filed_on: int) -
             row.amends, row.root_filed_on = original.accession, original.root_filed_on
 
 
-def _pairs(amendment: Sequence[_Row], earlier: Sequence[_Row]) -> Iterable[tuple[_Row, _Row]]:
-    """Yield (new, old): same key first, then rows that differ in one part of the key only."""
+def _pairs(
+    amendment: Sequence[_Row], earlier: Sequence[_Row], of_original: Sequence[_Row]
+) -> Iterable[tuple[_Row, _Row]]:
+    """Yield (new, old): same key first, then the original's rows that differ in one part of the key only."""
     new_by_key, old_by_key = _grouped(amendment), _grouped(earlier)
     left_new: list[_Row] = []
-    left_old = {row.position: row for row in earlier}
+    left_old = {row.position: row for row in of_original}
     for key, new in new_by_key.items():
         pairs = _paired(new, old_by_key.get(key, []))
         for pair in pairs:
-            left_old.pop(pair[1].position)
+            left_old.pop(pair[1].position, None)
             yield pair
         matched = {pair[0].position for pair in pairs}
         left_new += [row for row in new if row.position not in matched]

@@ -9,10 +9,13 @@ direction, shares and price across accessions are one trade only if
 - (c) the same filing agent sent both within 15 minutes, at least 10,000 shares, equal holdings after.
 
 Grants, exercises and the like (codes A, F, I, M) are personal: boards and officers get equal ones by
-the dozen, some in trusts, so there only (a) counts.
+the dozen, some in trusts, so there only (a) counts; so it is for any code but P and S between two
+officers (two of one company settled 5,471 restricted units each on one day, one through a trust).
 
 Inside one filing nothing is collapsed: equal tranches are real, and the k-th of one filing can only
-be the k-th of another. The later row names the earlier in `duplicate_of` and stays in the table.
+be the k-th of another. A form holds 30 lines, so a long list of trades goes out as several filings:
+equal lots of the same owners from one agent within 15 minutes are tranches too when the holdings
+after them differ. The later row names the earlier in `duplicate_of` and stays in the table.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _AGENT_WINDOW = pd.Timedelta(minutes=15)
 _AGENT_SHARES = 10_000
 _AGENT_DIGITS = 10
 _PERSONAL_CODES = frozenset({"A", "F", "I", "M"})
+_MARKET_CODES = frozenset({"P", "S"})
 _KEY = ["issuer_cik", "table", "security", "transacted_on", "code", "acquired_disposed", "shares", "price"]
 
 
@@ -44,7 +48,7 @@ def mark_duplicates(rows: pd.DataFrame, replacements: dict[int, int]) -> pd.Data
     **Known at** the row's own acceptance: only earlier rows decide.
     """
     keyed = rows.assign(security=rows["security_title"].str.lower().str.split().str.join(" "))[
-        [*_KEY, "accession", "accepted_at", "owner_ciks", "direct_indirect", "shares_after"]
+        [*_KEY, "accession", "accepted_at", "owner_ciks", "direct_indirect", "shares_after", "is_officer"]
     ]
     keyed = keyed[keyed["shares"].notna() & keyed["transacted_on"].notna() & keyed["code"].notna()]
     keyed = keyed.drop(index=list(replacements), errors="ignore")
@@ -80,14 +84,27 @@ def _duplicates_in(group: pd.DataFrame) -> dict[Any, str]:
 
 def _one_trade(first: Any, second: Any) -> bool:
     if not set(first.owner_ciks).isdisjoint(second.owner_ciks):
-        return True
+        return not _parts_of_one_list(first, second)
     if second.code in _PERSONAL_CODES:
+        return False
+    if second.code not in _MARKET_CODES and first.is_officer and second.is_officer:
         return False
     if "I" in (first.direct_indirect, second.direct_indirect):
         return True
+    return _sent_together(first, second) and first.shares >= _AGENT_SHARES and first.shares_after == second.shares_after
+
+
+def _parts_of_one_list(first: Any, second: Any) -> bool:
+    """Tell tranches of a list that is split over filings from a trade that is reported again."""
+    known = pd.notna(first.shares_after) and pd.notna(second.shares_after)
     return (
-        first.accession[:_AGENT_DIGITS] == second.accession[:_AGENT_DIGITS]
-        and abs(second.accepted_at - first.accepted_at) <= _AGENT_WINDOW
-        and first.shares >= _AGENT_SHARES
-        and first.shares_after == second.shares_after
+        known
+        and first.shares_after != second.shares_after
+        and set(first.owner_ciks) == set(second.owner_ciks)
+        and _sent_together(first, second)
     )
+
+
+def _sent_together(first: Any, second: Any) -> bool:
+    same_agent = first.accession[:_AGENT_DIGITS] == second.accession[:_AGENT_DIGITS]
+    return bool(same_agent and abs(second.accepted_at - first.accepted_at) <= _AGENT_WINDOW)

@@ -20,6 +20,7 @@ from tests.feeds import filing_texts as texts
 
 TICKERS = ticker_frame([("0000000101", "T000", None, None), ("0000000102", "T001", None, None)])
 WHOLE = Coverage(pd.Timestamp("2015-01-02 12:00", tz="UTC"), pd.Timestamp("2016-12-30", tz="UTC"))
+ORIGINAL = "<dateOfOriginalSubmission>2015-02-03</dateOfOriginalSubmission>"
 AS_TRADED = build_panel(sessions=130, tickers=3)
 # Filed prices are not compared with these bars, so that tests may use round ones.
 PANEL = replace(AS_TRADED, price_basis="split_adjusted")
@@ -143,7 +144,7 @@ def test_features_amendment_acts_from_its_own_acceptance_and_repeats_nothing():
 
 
 def test_features_amendment_to_another_code_takes_the_purchase_back():
-    fixed = filing(texts.transaction("S"), number=2, form="4/A", accepted="20150210170000")
+    fixed = filing(texts.transaction("S"), number=2, form="4/A", accepted="20150210170000", extra=ORIGINAL)
     made = table(filing(), fixed)
     assert values(made, "ins_recency_21")["2015-02-10"] > 0
     assert values(made, "ins_recency_21")["2015-02-11"] == 0
