@@ -8,14 +8,17 @@ Everything that can be refused without reading data is refused before the first 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
 import pandas as pd
 
 from engine.features import Columns, build_columns
-from engine.inputs import Inputs, load_inputs
+from engine.findings import repairs
+from engine.inputs import Inputs, load_inputs, market_settings
 from engine.outputs import figures_table, model_lines, model_table, write_json, write_pages, write_tables
 from engine.progress import progress_bars
 from engine.provenance import git_commit, input_digests, package_versions
@@ -28,6 +31,7 @@ from feeds.progress import Progress
 from models.predictions import SavedPredictions
 from models.spec import ModelSpec
 from models.spec import resolve as resolve_model
+from strategies.parameters import user_parameters
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
     check_free(out, force=force)
     spec = model_spec(settings)
     strategy = load_strategy(settings, horizon=spec.horizon)
+    settings = resolved(settings, spec, strategy)
     progress, stages = progress_bars(quiet=quiet), Stages()
     with run_folder(out, force=force) as folder:
         extra = getattr(strategy[0], "insider_columns", ())
@@ -91,6 +96,7 @@ def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = F
     """
     check_free(out, force=force)
     spec, progress, stages = model_spec(settings), progress_bars(quiet=quiet), Stages()
+    settings = resolved(settings, spec)
     with run_folder(out, force=force) as folder:
         inputs, _, model = _prepared(settings, spec, progress, stages, models=folder / "models")
         model.predictions.write(folder / "predictions.parquet")
@@ -109,6 +115,23 @@ def model_spec(settings: Settings) -> ModelSpec:
     spec = resolve_model(settings.model, options)
     # Without filings their columns do not exist, which is not the same as columns of zeros.
     return replace(spec, insider=spec.insider and settings.filings != "none")
+
+
+def resolved(
+    settings: Settings, spec: ModelSpec, strategy: tuple[type[bt.Strategy], Mapping[str, Any]] | None = None
+) -> Settings:
+    """Return the settings with every value in effect written out: other defaults, later, change nothing of a run."""
+    options = {name: value for name, value in spec.as_dict().items() if name != "name" and value is not None}
+    params: dict[str, Any] = {}
+    if strategy is not None:
+        in_effect = {**user_parameters(strategy[0]), **strategy[1]}
+        params = {name: value for name, value in in_effect.items() if isinstance(value, bool | int | float | str)}
+    market: dict[str, Any] = {}
+    if settings.prices == "synthetic":
+        market = asdict(market_settings(settings))
+        if "seed" not in settings.market:
+            del market["seed"]  # it follows `seed`
+    return replace(settings, params=params, model_options=options, seeds=None, market=market)
 
 
 def make_model(
@@ -167,6 +190,7 @@ def _manifest(settings: Settings, inputs: Inputs, model: Model, stages: Stages) 
         "inputs": {**input_digests(settings), "panel": {"sha256": inputs.panel.digest()}},
         "timings": stages.timings,
         "model": model.evaluation,
+        "repairs": repairs(inputs.findings),
         "warnings": [*inputs.notes, *inputs.warnings, *model.warnings],
     }
 

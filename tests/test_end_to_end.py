@@ -170,10 +170,13 @@ def test_report_says_first_that_the_market_is_invented_and_what_was_planted(run:
     assert not re.findall(r"""(?:src|href)=["']?https?:""", page)
 
 
-def test_config_holds_the_resolved_settings(run: Run):
+def test_config_holds_every_setting_in_effect(run: Run):
     config = tomllib.loads((run() / "config.toml").read_text())
     assert config["strategy"] == "lstm_insider"
     assert config["model_options"]["epochs"] == 3
+    assert config["params"]["max_positions"] == 10
+    assert config["params"]["max_holding_bars"] == config["model_options"]["horizon"]
+    assert config["market"]["n_stocks"] == 12
     assert "jobs" not in config
 
 
