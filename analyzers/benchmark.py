@@ -18,7 +18,12 @@ _COST_ROUNDS = 50  # the fixed point below converges by the cost fraction per ro
 
 
 def equal_weight_monthly(
-    panel: PricePanel, first: pd.Timestamp, last: pd.Timestamp, cash: float, cost_frac_per_side: float = 0.0
+    panel: PricePanel,
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    cash: float,
+    cost_frac_per_side: float = 0.0,
+    members: np.ndarray | None = None,
 ) -> pd.Series:
     """Hold every stock that can be traded in equal weight, set anew each month.
 
@@ -37,6 +42,9 @@ def equal_weight_monthly(
         USD at `first`.
     cost_frac_per_side : float
         Share of every dollar bought or sold that is lost (commission and slippage), in [0, 0.5).
+    members : ndarray of bool, shape [T, N], optional
+        Who belongs to the universe when; only a month's members are bought, and a stock that is one no
+        more is sold at the first month's open at which it trades. By default everything belongs.
 
     Returns
     -------
@@ -61,11 +69,12 @@ def equal_weight_monthly(
     shares, idle = np.zeros(len(panel.tickers)), float(cash)
     for start, stop in _months(panel.sessions, rows):
         traded = panel.traded[start]
-        gone = panel.last_rows < start
+        wanted = traded if members is None else traded & members[start]
+        gone = (panel.last_rows < start) | (traded & ~wanted)
         money = np.nan_to_num(shares * np.where(traded, panel.open[start], close[start]))
-        each, idle = _spread(idle, money[traded], float(money[gone].sum()), cost_frac_per_side)
+        each, idle = _spread(idle, money[wanted], float(money[gone].sum()), cost_frac_per_side)
         shares[gone] = 0.0
-        shares[traded] = each / panel.open[start, traded]
+        shares[wanted] = each / panel.open[start, wanted]
         held = shares > 0
         value[start - rows[0] : stop - rows[0]] = idle + close[start:stop, held] @ shares[held]
     return pd.Series(value, index=panel.sessions[rows].rename("session"), name="benchmark")

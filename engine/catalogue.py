@@ -14,6 +14,8 @@ _SOURCES = [
     ("synthetic", "--prices, --filings: the embedded market, invented, with planted effects"),
     ("csv:DIR", "--prices: one TICKER.csv per ticker; Yahoo, Stooq and Alpha Vantage headers"),
     ("parquet:FILE", "--prices: long table date, ticker, open, high, low, close, volume[, adj_close]"),
+    ("parquet:DIR", "--prices: one TICKER.parquet per ticker, such as `download prices` writes"),
+    ("yahoo", "--prices: Yahoo through yfinance, kept in the cache folder; with --tickers or --universe"),
     ("DIR", "--filings: the tree that sec-edgar-downloader writes"),
     ("FILE.parquet", "--filings: the table that the command `filings` writes"),
     ("none", "--filings: prices only"),

@@ -112,6 +112,7 @@ def run_backtest(
     params: Mapping[str, Any] | None = None,
     predictor: Any = None,
     sectors: Mapping[str, str] | None = None,
+    membership: Mapping[str, tuple[tuple[int, int], ...]] | None = None,
     cash: float = 100_000.0,
     commission_bps: float = 1.0,
     slippage_bps: float = 4.0,
@@ -134,6 +135,8 @@ def run_backtest(
         What an LSTMSignal asks.
     sectors : mapping of ticker to sector, optional
         For the strategy's limit per sector.
+    membership : mapping of ticker to spells, optional
+        When an entry may be decided; see `feeds.membership.Membership.entry_spells`.
     from_session : date, optional
         The first session on which an order may be decided.
     progress : Progress
@@ -154,9 +157,15 @@ def run_backtest(
     InputError
         For parameters, data or an account that cannot be.
     """
+    if membership is not None and not hasattr(strategy.params, "membership"):
+        raise InputError(
+            f"strategy {strategy.__name__}: expected the parameter `membership` for a run with `--universe`, found "
+            "none; derive it from SwingStrategy, or run without a membership file"
+        )
     engine_params = {
         "predictor": predictor,
         "sectors": sectors,
+        "membership": membership,
         "from_session": from_session,
         "round_trip_cost_frac": 2 * (commission_bps + slippage_bps) / 1e4,
     }

@@ -51,6 +51,7 @@ def input_digests(settings: Settings) -> dict[str, Any]:
         "benchmark": (settings.benchmark or "").partition("csv:")[2],
         "predictions": settings.predictions or "",
         "sectors": settings.sectors or "",
+        "universe": settings.universe or "",
         "strategy": settings.strategy.partition(":")[0] if ".py" in settings.strategy else "",
     }
     return {name: {"path": path, **path_digest(Path(path))} for name, path in paths.items() if path}

@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 
 from feeds.errors import InputError, did_you_mean, unknown_name
 
-PRICE_SOURCES = ("synthetic", "csv", "parquet")
-PRICE_FORMS = "synthetic, csv:DIR or parquet:FILE"
+PRICE_SOURCES = ("synthetic", "csv", "parquet", "yahoo")
+PRICE_FORMS = "synthetic, csv:DIR, parquet:FILE|DIR or yahoo"
+_WITHOUT_PLACE = ("synthetic", "yahoo")
 # How each setting is written in a file and, with dashes, on the command line.
 _NAMES = {"first": "from", "last": "to"}
 # Where files are kept and how fast they come does not change the result, so config.toml leaves it out.
@@ -36,8 +37,13 @@ class Settings:
         Sources, as the command line takes them.
     tickers : tuple of str
         Empty for all that the price source holds.
+    universe : str or None
+        Membership file: CSV with ``ticker``, ``from`` and ``to``. A stock is bought only while it is a
+        member; None lets every stock of the source in.
     first, last : date or None
         First session on which an order may be decided; last session of all data.
+    repair : str
+        What is done about wrong prices: ``safe`` (see `feeds.quality`), or ``none``, which refuses them.
     benchmark : str or None
         A ticker, ``csv:FILE``, or None for the monthly equal-weight portfolio.
     model : str
@@ -69,8 +75,10 @@ class Settings:
     prices: str = "synthetic"
     filings: str = "synthetic"
     tickers: tuple[str, ...] = ()
+    universe: str | None = None
     first: date | None = None
     last: date | None = None
+    repair: Literal["none", "safe"] = "safe"
     benchmark: str | None = None
     model: str = "tiny"
     seeds: int | None = None
@@ -184,6 +192,11 @@ def _check_together(settings: Settings) -> None:
             f"`--filings {settings.filings}` with `--prices {settings.prices}`: expected both synthetic or neither, "
             "because invented filings say nothing about real stocks; name a source of filings or use `--filings none`"
         )
+    if settings.prices == "yahoo" and not settings.tickers and settings.universe is None:
+        raise InputError(
+            "`--prices yahoo`: expected the stocks to download, received none; add `--tickers A,B,C|FILE` or "
+            "`--universe FILE`"
+        )
     if settings.market and not invented:
         raise InputError("`market`: expected only with `--prices synthetic`, received it with " + settings.prices)
 
@@ -201,7 +214,7 @@ def _absolute_paths(settings: Settings) -> Settings:
     path, suffix, name = settings.strategy.partition(".py")
     if suffix:
         changes["strategy"] = f"{_absolute(path)}.py{name}"
-    for key in ("predictions", "sectors"):
+    for key in ("predictions", "sectors", "universe"):
         if getattr(settings, key):
             changes[key] = _absolute(getattr(settings, key))
     return replace(settings, **changes)
@@ -226,7 +239,7 @@ def _prices(label: str, value: Any) -> str:
     if kind not in PRICE_SOURCES:
         hint = did_you_mean(kind, PRICE_SOURCES)
         raise InputError(f"`{label}`: expected {PRICE_FORMS}, received {value!r}.{hint}")
-    if (kind == "synthetic") == bool(separator and location):
+    if (kind in _WITHOUT_PLACE) == bool(separator and location):
         raise InputError(f"`{label}`: expected {PRICE_FORMS}, received {value!r}")
     return str(value)
 
@@ -246,6 +259,12 @@ def _existing_file(label: str, value: Any) -> str:
 def _benchmark(label: str, value: Any) -> str:
     if _text(label, value).startswith("csv:"):
         _existing_file(label, value[4:])
+    return str(value)
+
+
+def _repair(label: str, value: Any) -> str:
+    if _text(label, value) not in ("none", "safe"):
+        raise InputError(f"`{label}`: expected none or safe, received {value!r}")
     return str(value)
 
 
@@ -314,8 +333,10 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "prices": _prices,
     "filings": _existing_filings,
     "tickers": _tickers,
+    "universe": _existing_file,
     "first": _date,
     "last": _date,
+    "repair": _repair,
     "benchmark": _benchmark,
     "model": _text,
     "seeds": _whole(1),

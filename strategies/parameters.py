@@ -15,6 +15,7 @@ from feeds.errors import InputError, unknown_name
 ENGINE_PARAMETERS = {
     "predictor": "--model or --predictions",
     "sectors": "--sectors",
+    "membership": "--universe",
     "from_session": "--from",
     "round_trip_cost_frac": "--commission-bps and --slippage-bps",
 }

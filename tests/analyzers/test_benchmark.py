@@ -148,3 +148,25 @@ def test_from_ticker_is_bought_at_the_second_open():
     assert from_ticker(TWO, "A", FIRST, LAST, 10.0).tolist() == pytest.approx([10, 11, 12, 20, 20, 30])
     with pytest.raises(InputError, match="unknown ticker 'Z'"):
         from_ticker(TWO, "Z", FIRST, LAST, 10.0)
+
+
+def test_equal_weight_monthly_buys_members_of_the_month_only_and_sells_who_left():
+    members = np.array([[True, True]] * 3 + [[False, True]] * 3)
+    value = equal_weight_monthly(TWO, FIRST, LAST, cash=1000, members=members)
+    # January as without membership; on Feb 3 A leaves at 20: all 1,500 are in B, which does not move.
+    assert value.tolist() == pytest.approx([1000, 1050, 1100, 1500, 1500, 1500])
+
+
+def test_equal_weight_monthly_stock_that_left_while_halted_is_kept_for_that_month():
+    panel = panel_of(
+        open_={"A": [10, 10, 11, NAN, 20, 20], "B": [50, 50, 50, 50, 50, 50]},
+        close={"A": [10, 11, 12, NAN, 20, 30], "B": [50, 50, 50, 50, 50, 50]},
+    )
+    members = np.array([[True, True]] * 3 + [[False, True]] * 3)
+    value = equal_weight_monthly(panel, FIRST, LAST, cash=1000, members=members)
+    assert value.tolist() == pytest.approx([1000, 1050, 1100, 1100, 1500, 2000])
+
+
+def test_equal_weight_monthly_without_any_member_stays_in_cash():
+    value = equal_weight_monthly(TWO, FIRST, LAST, cash=1000, members=np.zeros((6, 2), dtype=bool))
+    assert value.tolist() == [1000] * 6

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 
 import backtrader as bt
 import numpy as np
+import pandas as pd
 import pytest
 
 from engine.cerebro import make_cerebro, run_backtest
 from feeds.errors import InputError
+from feeds.membership import read_membership
 from feeds.panel import FeaturePanel
+from strategies.base import SwingStrategy
 from strategies.lstm_only import LSTMOnly
 from tests.contracts import RUN_MODES, ClosePredictor
 
@@ -117,3 +120,46 @@ def test_panel_without_a_bar_raises(make_panel):
 def test_account_that_cannot_be_raises(make_panel):
     with pytest.raises(InputError, match="`cash`: expected USD above 0, received -1"):
         run_backtest(make_panel(sessions=5, tickers=1), strategy=BuyFirst, cash=-1)
+
+
+class AlwaysIn(SwingStrategy):
+    """Buys every stock on every session."""
+
+    def entry_signal(self, data):
+        return True
+
+
+@pytest.mark.parametrize("mode", RUN_MODES)
+def test_no_stock_is_bought_outside_its_membership_and_positions_end_by_the_normal_rules(make_panel, tmp_path, mode):
+    panel = make_panel(sessions=120, tickers=3)
+    days = [session.date().isoformat() for session in panel.sessions]
+    text = f"ticker,from,to\nT000,{days[30]},{days[60]}\nT000,{days[90]},\nT001,,{days[20]}\n"
+    (tmp_path / "members.csv").write_text(text)
+    membership = read_membership(tmp_path / "members.csv")
+    result = run_backtest(
+        panel,
+        strategy=AlwaysIn,
+        params={"max_positions": 3, "max_drawdown_frac": 1.0},
+        membership=membership.entry_spells(panel.sessions),
+        preload=mode[0],
+        runonce=mode[1],
+    )
+    bought = result.orders[result.orders["side"] == "buy"]
+    inside = membership.matrix(panel.sessions, panel.tickers)
+    for column in ("created_session", "executed_session"):
+        known = bought.dropna(subset=column)
+        rows = panel.sessions.get_indexer(pd.DatetimeIndex(known[column]))
+        columns = [panel.tickers.index(ticker) for ticker in known["ticker"]]
+        assert inside[rows, columns].all()
+    assert sorted(bought["ticker"].unique()) == ["T000", "T001"]
+    # From the spell's first session to the last but one, whose purchase falls on the last.
+    first = bought[bought["ticker"] == "T000"]["created_session"].iloc[0]
+    assert first == panel.sessions[30]
+    trades = result.trades[result.trades["ticker"] == "T001"]
+    assert trades["entry_session"].max() <= panel.sessions[20]
+    assert set(result.trades["exit_reason"]) <= {"time", "stop", "open at end"}
+
+
+def test_membership_for_a_strategy_that_knows_none_raises(make_panel):
+    with pytest.raises(InputError, match="strategy BuyFirst: expected the parameter `membership` for a run with"):
+        run_backtest(make_panel(sessions=10, tickers=2), strategy=BuyFirst, membership={})

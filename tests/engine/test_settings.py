@@ -32,7 +32,7 @@ def test_resolve_flags_override_the_file_and_tables_merge():
     ("flags", "text"),
     [
         ({"prices": "cvs:x"}, r"`--prices`: expected synthetic.*received 'cvs:x'.*Did you mean 'csv'"),
-        ({"prices": "csv"}, r"`--prices`: expected synthetic, csv:DIR or parquet:FILE, received 'csv'"),
+        ({"prices": "csv"}, r"`--prices`: expected synthetic, csv:DIR, parquet:FILE.DIR or yahoo, received 'csv'"),
         ({"prices": "synthetic:x"}, r"`--prices`: expected synthetic"),
         ({"filings": "/nowhere"}, r"`--filings`: expected synthetic, none, or an existing DIR or FILE.parquet"),
         ({"first": "2020-13-01"}, r"`--from`: expected a date as YYYY-MM-DD, received '2020-13-01'"),
@@ -45,6 +45,9 @@ def test_resolve_flags_override_the_file_and_tables_merge():
         ({"seed": "1.5"}, r"`--seed`: expected a whole number from 0, received '1.5'"),
         ({"predictions": "/nowhere"}, r"`--predictions`: expected an existing file, received '/nowhere'"),
         ({"benchmark": "csv:/nowhere"}, r"`--benchmark`: expected an existing file"),
+        ({"prices": "yahoo:x"}, r"parquet:FILE.DIR or yahoo, received 'yahoo:x'"),
+        ({"prices": "yahoo"}, r"`--prices yahoo`: expected the stocks to download, received none; add `--tickers"),
+        ({"universe": "none.csv"}, r"`--universe`: expected an existing file, received 'none.csv'"),
         ({"tickers": " , "}, r"`--tickers`: expected at least one ticker"),
         ({"tickers": ["A", 3]}, r"`--tickers`: expected A,B,C or a file"),
         ({"model": ""}, r"`--model`: expected a text"),

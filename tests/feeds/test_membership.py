@@ -1,0 +1,76 @@
+"""A membership file: who was a member when, when a purchase may be decided, and what is refused."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from feeds.errors import InputError
+from feeds.membership import read_membership
+from feeds.sessions import trading_sessions
+
+# Thu 2, Fri 3, Mon 6, Tue 7, Wed 8, Thu 9, Fri 10 January 2020
+SESSIONS = trading_sessions("2020-01-02", "2020-01-10")
+
+
+def membership(tmp_path, text):
+    path = tmp_path / "members.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_membership(path)
+
+
+def test_matrix_holds_both_days_of_every_spell(tmp_path):
+    members = membership(tmp_path, "ticker,from,to\nAAA,2020-01-03,2020-01-06\nAAA,2020-01-09,\nbbb,,2020-01-05\n")
+    assert members.tickers == ("AAA", "BBB")
+    assert members.matrix(SESSIONS, ["AAA", "BBB", "CCC"]).T.astype(int).tolist() == [
+        [0, 1, 1, 0, 0, 1, 1],
+        [1, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_entry_spells_leave_the_last_session_out_because_its_purchase_would_fall_outside(tmp_path):
+    text = "ticker,from,to\nAAA,2020-01-03,2020-01-07\nAAA,2020-01-09,2020-01-09\nBBB,2020-01-04,2020-01-07\nCCC,,\n"
+    spells = membership(tmp_path, text).entry_spells(SESSIONS)
+    as_days = {
+        ticker: [tuple(str(pd.Timestamp.fromordinal(day).date())[5:] for day in spell) for spell in found]
+        for ticker, found in spells.items()
+    }
+    assert as_days == {"AAA": [("01-03", "01-06")], "BBB": [("01-06", "01-06")], "CCC": [("01-02", "01-09")]}
+
+
+def test_read_columns_in_any_order_and_case_with_others_beside(tmp_path):
+    text = "\ufeffName,TO , From,Ticker\nAcme, 2020-01-06 ,2020-01-03, aaa \n,,,\n"
+    assert membership(tmp_path, text).spells == {"AAA": ((pd.Timestamp("2020-01-03"), pd.Timestamp("2020-01-06")),)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a CSV file with ticker, from and to, received No columns to parse from file"),
+        ("ticker\nAAA\n", "expected the columns ticker, from and to, found no from and no to"),
+        ("ticker,from,to\n", "expected at least one ticker, received none"),
+        ("ticker,from,to\nAAA,,\n,2020-01-01,\n", "line 3: expected a ticker, received none"),
+        ("ticker,from,to\nAAA,01/02/2020,\n", "line 2: expected `from` as YYYY-MM-DD or empty, received '01/02/2020'"),
+        ("ticker,from,to\nAAA,,2020-02-30\n", "line 2: expected `to` as YYYY-MM-DD or empty, received '2020-02-30'"),
+        (
+            "ticker,from,to\nAAA,2020-01-03,2020-01-02\n",
+            "line 2: expected `from` up to `to`, received 2020-01-03 to 2020-01-02 for AAA",
+        ),
+        (
+            "ticker,from,to\nAAA,2020-01-06,\nBBB,,\nAAA,2019-01-01,2020-01-06\n",
+            "lines 2 and 4: expected spells of AAA that do not overlap; join them",
+        ),
+    ],
+)
+def test_read_file_that_says_nothing_clear_raises(tmp_path, text, message):
+    with pytest.raises(InputError, match=rf"`--universe` .*members.csv: {message}"):
+        membership(tmp_path, text)
+
+
+def test_read_missing_or_binary_file_raises(tmp_path):
+    with pytest.raises(InputError, match=r"expected a CSV file with .* received .*No such file"):
+        read_membership(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
+    with pytest.raises(InputError, match="expected a CSV file with ticker, from and to, received "):
+        read_membership(tmp_path / "b.csv")
