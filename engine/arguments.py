@@ -15,9 +15,14 @@ from feeds.errors import InputError, did_you_mean
 COMMANDS = {
     "run": "settings, model, backtest, run folder (the default command)",
     "train": "walk-forward predictions only",
+    "download": "fetch prices into files that the sources read",
     "filings": "parse saved Form 4 filings into a Parquet table and say what was not understood",
     "check-data": "what is wrong with a price source",
     "list": "list strategies, indicators, sources or models",
+}
+# What `download` takes as its first word; each has a parser of its own.
+DOWNLOADS = {
+    "prices": "daily prices from Yahoo into a folder of Parquet files, one per stock; run again, it completes it",
 }
 LISTS = ("strategies", "indicators", "sources", "models")
 DESCRIPTION = """Does a recurrent network on prices, together with what company insiders file with the SEC,
@@ -47,22 +52,36 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words.insert(0, "run")
     if words[0] in ("-h", "--help"):
-        _overview().parse_args(words)
+        _overview("", "COMMAND", COMMANDS, DESCRIPTION).parse_args(words)
     if words[0] not in COMMANDS:
         raise InputError(
             f"unknown command {words[0]!r}: expected one of {', '.join(COMMANDS)}.{did_you_mean(words[0], COMMANDS)}"
         )
-    namespace = _parsers()[words[0]].parse_args(words[1:])
-    namespace.command = words[0]
+    command, rest = (_download_command(words[1:]), words[2:]) if words[0] == "download" else (words[0], words[1:])
+    namespace = _parsers()[command].parse_args(rest)
+    namespace.command = command
     return namespace
 
 
-def _overview() -> _Parser:
-    lines = "\n".join(f"  {name:<11} {text}" for name, text in COMMANDS.items())
+def _download_command(words: Sequence[str]) -> str:
+    if words[:1] in (["-h"], ["--help"]):
+        _overview("download", "WHAT", DOWNLOADS, COMMANDS["download"]).parse_args(words[:1])
+    what = words[0] if words else ""
+    if what not in DOWNLOADS:
+        expected = f"`download`: expected one of {', '.join(DOWNLOADS)}"
+        raise InputError(f"{expected}, received {what or 'none'!r}.{did_you_mean(what, DOWNLOADS)}")
+    return f"download {what}"
+
+
+def _overview(command: str, word: str, choices: dict[str, str], description: str) -> _Parser:
+    prog = f"run_backtest.py {command}".strip()
+    lines = "\n".join(f"  {name:<11} {text}" for name, text in choices.items())
+    usage = f"{prog} {word}" if command else f"{prog} [{word}]"
+    choice = "what" if command else "commands"
     return _Parser(
-        prog="run_backtest.py",
-        usage="run_backtest.py [COMMAND] [OPTIONS]",
-        description=f"{DESCRIPTION}\n\ncommands (run_backtest.py COMMAND --help lists the options):\n{lines}",
+        prog=prog,
+        usage=f"{usage} [OPTIONS]",
+        description=f"{description}\n\n{choice} ({prog} {word} --help lists the options):\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -73,7 +92,7 @@ def _parsers() -> dict[str, _Parser]:
         name: _Parser(
             prog=f"run_backtest.py {name}", description=text, allow_abbrev=False, argument_default=argparse.SUPPRESS
         )
-        for name, text in COMMANDS.items()
+        for name, text in {**COMMANDS, **{f"download {what}": text for what, text in DOWNLOADS.items()}}.items()
     }
     for name in ("run", "train"):
         _add_data(parsers[name])
@@ -89,6 +108,7 @@ def _parsers() -> dict[str, _Parser]:
     _add_output(parsers["filings"], "FILE.parquet", "table to write")
     parsers["filings"].add_argument("--report", metavar="FILE", help="write the summary as JSON")
     parsers["filings"].add_argument("--jobs", metavar="N", help="processes (default: all cores)")
+    _add_download_prices(parsers["download prices"])
     parsers["list"].add_argument("what", choices=LISTS)
     return parsers
 
@@ -96,17 +116,32 @@ def _parsers() -> dict[str, _Parser]:
 def _add_data(parser: _Parser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--config", metavar="FILE.toml", help="read settings from a file; flags override it")
-    group.add_argument("--prices", metavar="SOURCE", help="synthetic (default) | csv:DIR | parquet:FILE")
+    group.add_argument("--prices", metavar="SOURCE", help="synthetic (default) | csv:DIR | parquet:FILE|DIR | yahoo")
     group.add_argument(
         "--filings",
         metavar="SOURCE",
         help="synthetic | DIR | FILE.parquet | none (default: synthetic with synthetic prices, else none)",
     )
     group.add_argument("--tickers", metavar="A,B|FILE", help="only these stocks")
+    group.add_argument("--universe", metavar="FILE", help="CSV with ticker, from, to: buy a stock only while a member")
     group.add_argument("--from", dest="first", metavar="DATE", help="first session on which an order may be decided")
     group.add_argument("--to", dest="last", metavar="DATE", help="cut all data after this session")
+    group.add_argument("--repair", metavar="none|safe", help="what is done about wrong prices (default safe)")
     group.add_argument("--seed", metavar="N", help="seed of market and model (default 0)")
     group.add_argument("--cache", metavar="DIR|none", help="what is worth keeping (default ~/.cache/insider-swing)")
+
+
+def _add_download_prices(parser: _Parser) -> None:
+    group = parser.add_argument_group("prices")
+    group.add_argument("--tickers", metavar="A,B|FILE", help="Yahoo's names, such as AAPL, BRK-B or ^GSPC")
+    group.add_argument("--universe", metavar="FILE", help="or every ticker of a membership file")
+    group.add_argument("--from", dest="first", metavar="DATE", help="first session (default: the whole history)")
+    group.add_argument("--to", dest="last", metavar="DATE", help="last session (default: the last that has closed)")
+    group.add_argument("--cache", metavar="DIR|none", help="where yfinance keeps its own small files")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar="DIR", help="folder of the prices; an earlier download there is completed")
+    group.add_argument("--force", action="store_true", help="download again what is there")
+    group.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def _add_model(parser: _Parser) -> None:

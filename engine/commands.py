@@ -107,6 +107,20 @@ def _filings(namespace: argparse.Namespace) -> int:
     return 0
 
 
+def _download_prices(namespace: argparse.Namespace) -> int:
+    if "out" not in namespace:
+        raise InputError("`--out`: expected the folder for the prices, received none; add `--out DIR`")
+    settings = resolve({**arguments.setting_flags(namespace), "prices": "yahoo"})
+    from engine.price_download import download_prices
+    from engine.progress import progress_bars
+
+    out, progress = Path(namespace.out).expanduser(), progress_bars(quiet="quiet" in namespace)
+    summary = download_prices(settings, out, again="force" in namespace, progress=progress)
+    print(summary.table)
+    summary.raise_if_incomplete()
+    return 0
+
+
 def _check_data(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
     from engine.data_check import check_data, write_findings
@@ -133,4 +147,11 @@ def _list(namespace: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"run": _run, "train": _train, "filings": _filings, "check-data": _check_data, "list": _list}
+_COMMANDS = {
+    "run": _run,
+    "train": _train,
+    "download prices": _download_prices,
+    "filings": _filings,
+    "check-data": _check_data,
+    "list": _list,
+}
