@@ -15,7 +15,7 @@ from feeds.errors import InputError, did_you_mean
 COMMANDS = {
     "run": "settings, model, backtest, run folder (the default command)",
     "train": "walk-forward predictions only",
-    "download": "fetch prices into files that the sources read",
+    "download": "fetch prices or filings into files that the sources read",
     "filings": "parse saved Form 4 filings into a Parquet table and say what was not understood",
     "check-data": "what is wrong with a price source",
     "list": "list strategies, indicators, sources or models",
@@ -23,6 +23,7 @@ COMMANDS = {
 # What `download` takes as its first word; each has a parser of its own.
 DOWNLOADS = {
     "prices": "daily prices from Yahoo into a folder of Parquet files, one per stock; run again, it completes it",
+    "filings": "Form 4 filings from the SEC, complete and verified; run again, it goes on where it stopped",
 }
 LISTS = ("strategies", "indicators", "sources", "models")
 DESCRIPTION = """Does a recurrent network on prices, together with what company insiders file with the SEC,
@@ -109,6 +110,7 @@ def _parsers() -> dict[str, _Parser]:
     parsers["filings"].add_argument("--report", metavar="FILE", help="write the summary as JSON")
     parsers["filings"].add_argument("--jobs", metavar="N", help="processes (default: all cores)")
     _add_download_prices(parsers["download prices"])
+    _add_download_filings(parsers["download filings"])
     parsers["list"].add_argument("what", choices=LISTS)
     return parsers
 
@@ -141,6 +143,26 @@ def _add_download_prices(parser: _Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", metavar="DIR", help="folder of the prices; an earlier download there is completed")
     group.add_argument("--force", action="store_true", help="download again what is there")
+    group.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _add_download_filings(parser: _Parser) -> None:
+    group = parser.add_argument_group("filings")
+    group.add_argument("--tickers", metavar="A,B|FILE", help="tickers of today, or CIKs (default: all of --ciks)")
+    group.add_argument(
+        "--ciks", metavar="FILE", help="CSV with ticker, cik, from, to: who had which ticker when; overrides the SEC"
+    )
+    group.add_argument("--from", dest="first", metavar="DATE", help="first filing date")
+    group.add_argument("--to", dest="last", metavar="DATE", help="last filing date (default today)")
+    group.add_argument(
+        "--fast", metavar="DIR", help="leave out filings without purchase or sale, by the SEC's quarterly data sets"
+    )
+    group = parser.add_argument_group("network")
+    group.add_argument("--user-agent", metavar='"NAME MAIL"', help="your name and email address; the SEC demands them")
+    group.add_argument("--jobs", metavar="N", help="requests under way at a time (default 4); not the rate")
+    group.add_argument("--rate", metavar="R", help="requests a second in total (default 9, at most 10)")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", metavar="DIR", help="folder of the download; an earlier one is resumed")
     group.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

@@ -121,6 +121,12 @@ def _download_prices(namespace: argparse.Namespace) -> int:
     return 0
 
 
+def _download_filings(namespace: argparse.Namespace) -> int:
+    from engine.download import filings
+
+    return filings(namespace)
+
+
 def _check_data(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
     from engine.data_check import check_data, write_findings
@@ -151,6 +157,7 @@ _COMMANDS = {
     "run": _run,
     "train": _train,
     "download prices": _download_prices,
+    "download filings": _download_filings,
     "filings": _filings,
     "check-data": _check_data,
     "list": _list,
