@@ -15,7 +15,7 @@ trade every column is NaN, `ins_known` too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ class _Source:
         known = table.rows["accepted_at"].dropna()
         instants = [*([known.min()] if len(known) else []), *([table.coverage.first] if table.coverage else [])]
         clock = Clock.reaching_back(panel.sessions, min(instants, default=None))
-        rows = check_prices(replace(table, rows=market_rows(table.rows, issuers)), panel).rows
+        rows = market_rows(check_prices(table, panel).rows, issuers)
         large = of_large_holders(rows)
         insiders, holders = (events_of(part, issuers, clock) for part in (rows[~large], rows[large]))
         owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)

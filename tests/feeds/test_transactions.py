@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from feeds.form4 import parse_submission
 from feeds.issuers import issuer_columns, read_ticker_file, stated_symbols
 from feeds.transactions import (
     COLUMNS,
-    check_prices,
     read_filings,
     read_parquet,
     table_of_filings,
@@ -329,39 +327,6 @@ def test_read_parquet_of_something_else_says_so(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(path)
     with pytest.raises(InputError, match="expected a transactions table, received another parquet file"):
         read_parquet(path)
-
-
-def priced(make_panel, price_of):
-    panel = make_panel(sessions=40, tickers=2)
-    row = int(np.flatnonzero(panel.sessions == "2015-02-02")[0])
-    filed = price_of(panel.low[row, 0], panel.high[row, 0])
-    return panel, table(filing(texts.transaction("P", 50, filed)))
-
-
-@pytest.mark.parametrize(
-    ("price_of", "flag"),
-    [
-        (lambda low, high: low, None),
-        (lambda low, high: high * 2.9, None),
-        (lambda low, high: low * 50, "price_was_total"),
-        (lambda low, high: high * 3.1, "price_out_of_range"),
-        (lambda low, high: low / 100, "price_out_of_range"),
-    ],
-)
-def test_check_prices_keeps_repairs_or_excludes(make_panel, price_of, flag):
-    panel, made = priced(make_panel, price_of)
-    row = check_prices(check_prices(made, panel), panel).rows.iloc[0]
-    expected = {None: row["price"], "price_was_total": row["price"] / 50, "price_out_of_range": np.nan}[flag]
-    np.testing.assert_equal(row["price_checked"], expected)
-    np.testing.assert_equal(row["value_usd"], expected * 50)
-    assert row["flags"] == ([] if flag is None else [flag])
-
-
-def test_check_prices_on_adjusted_prices_is_not_done_and_said(make_panel):
-    panel, made = priced(make_panel, lambda low, high: high * 100)
-    checked = check_prices(made, replace(panel, price_basis="split_adjusted"))
-    assert checked.rows["price_checked"].equals(made.rows["price"])
-    assert checked.notes == ("filed prices were not checked: the price source is split_adjusted, not as_traded",)
 
 
 def _counted_by_hand(folder: Path) -> Counter:
