@@ -15,9 +15,9 @@ from feeds.ownership_xml import Element, Leaves, full_text, truth, value
 Plan = Literal["true", "false", "unknown"]
 
 # Not 10b-5 (the antifraud rule): the 5 stands before the 1, with any of the dashes in use.
-_PLAN = re.compile(r"10b5\s*[-\u2010-\u2015\u2212]?\s*1", re.IGNORECASE)
-_AVERAGE = re.compile(r"weighted[\s-]*average|average\s+(?:\w+\s+)?price|volume[\s-]*weighted", re.IGNORECASE)
-_SEVERAL = re.compile(r"multiple\s+(?:\w+\s+)?(?:trades|transactions|prices)|pric\w+\s+rang\w+", re.IGNORECASE)
+PLAN = re.compile(r"10b5\s*[-\u2010-\u2015\u2212]?\s*1", re.IGNORECASE)
+AVERAGE = re.compile(r"weighted[\s-]*average|average\s+(?:\w+\s+)?price|volume[\s-]*weighted", re.IGNORECASE)
+SEVERAL = re.compile(r"multiple\s+(?:\w+\s+)?(?:trades|transactions|prices)|pric\w+\s+rang\w+", re.IGNORECASE)
 _PRICE_ELEMENT = "transactionPricePerShare"
 
 
@@ -30,7 +30,7 @@ def price_is_average(transaction: Leaves, footnotes: Mapping[str, str]) -> bool:
     """Tell whether the price stands for several trades, by the footnotes of the price and of the row."""
     for tag, key in transaction.notes:
         text = footnotes.get(key, "")
-        if _AVERAGE.search(text) or (tag == _PRICE_ELEMENT and _SEVERAL.search(text)):
+        if AVERAGE.search(text) or (tag == _PRICE_ELEMENT and SEVERAL.search(text)):
             return True
     return False
 
@@ -46,12 +46,12 @@ class PlanReader:
     def __init__(self, document: Element, footnotes: Mapping[str, str], transactions: Iterable[Leaves]) -> None:
         self._box = truth(value(document, "aff10b5One"))
         remarks = full_text(document.find("remarks"))
-        self._plan_notes = {key for key, text in footnotes.items() if _PLAN.search(text)}
-        self.mentioned = bool(self._plan_notes) or _PLAN.search(remarks) is not None
+        self._plan_notes = {key for key, text in footnotes.items() if PLAN.search(text)}
+        self.mentioned = bool(self._plan_notes) or PLAN.search(remarks) is not None
         self._whole_document = False
         if self._box is None and self.mentioned:
             referred = {key for transaction in transactions for _, key in transaction.notes}
-            self._whole_document = bool(self._plan_notes - referred) or _PLAN.search(remarks) is not None
+            self._whole_document = bool(self._plan_notes - referred) or PLAN.search(remarks) is not None
 
     @property
     def contradicts_box(self) -> bool:

@@ -134,10 +134,10 @@ def issuer_columns(
         its newest ticker, so one owner means one owner throughout.
     """
     result = np.full((len(sessions), len(panel_tickers)), -1, dtype=np.int64)
-    named = tickers.assign(key=tickers["ticker"].map(_plain))
+    named = tickers.assign(key=tickers["ticker"].map(plain_ticker))
     held = dict(iter(named.groupby("key", sort=False)))
     for column, ticker in enumerate(panel_tickers):
-        part = held.get(_plain(ticker))
+        part = held.get(plain_ticker(ticker))
         if part is None:
             continue
         starts = part["first"].to_numpy()[1:].astype("datetime64[ns]")
@@ -157,7 +157,7 @@ def _dates(texts: pd.Series, path: Path, name: str) -> pd.Series:
 
 def _elect(count: Counter[str], folder: str, symbols: dict[str, Counter[str]]) -> str:
     def strength(cik: str) -> tuple[int, bool, str]:
-        named = any(_plain(folder) in map(_plain, stated_symbols(text)) for text in symbols[cik])
+        named = any(plain_ticker(folder) in map(plain_ticker, stated_symbols(text)) for text in symbols[cik])
         return -count[cik], not named, cik
 
     return min(count, key=strength)
@@ -182,10 +182,10 @@ def _stated_symbols(count: Counter[str]) -> list[str]:
 def _choose(part: pd.DataFrame, day: pd.Timestamp, symbol: str | None) -> str:
     valid = part[~(part["first"] > day) & ~(part["last"] < day)]
     names = sorted((part if valid.empty else valid)["ticker"])
-    stated = set(map(_plain, stated_symbols(symbol)))
-    return next((name for name in names if _plain(name) in stated), names[0])
+    stated = set(map(plain_ticker, stated_symbols(symbol)))
+    return next((name for name in names if plain_ticker(name) in stated), names[0])
 
 
-def _plain(ticker: str) -> str:
+def plain_ticker(ticker: str) -> str:
     """BRK.B, BRK-B and BRK/B are one."""
     return re.sub(r"[./]", "-", ticker.upper())

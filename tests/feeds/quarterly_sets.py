@@ -38,7 +38,7 @@ FIRST, SECOND, AMENDED = "0000000001-23-000001", "0000000001-23-000002", "000000
 
 
 def submission(accession: str = FIRST, filed: str = "03-FEB-2023", form: str = "4", **columns: str) -> dict[str, str]:
-    base = {"PERIOD_OF_REPORT": "01-FEB-2023", "ISSUERCIK": "0000000101", "ISSUERTRADINGSYMBOL": "T000"}
+    base = {"PERIOD_OF_REPORT": "01-FEB-2023", "ISSUERCIK": "0000000101", "ISSUERTRADINGSYMBOL": "TST"}
     return {"ACCESSION_NUMBER": accession, "FILING_DATE": filed, "DOCUMENT_TYPE": form, **base, **columns}
 
 
