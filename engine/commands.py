@@ -130,6 +130,7 @@ def _download_filings(namespace: argparse.Namespace) -> int:
 def _check_data(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
     from engine.data_check import check_data, write_findings
+    from engine.findings import at_least
     from engine.progress import progress_bars
     from engine.run_folder import check_free
 
@@ -139,8 +140,9 @@ def _check_data(namespace: argparse.Namespace) -> int:
     if "out" in namespace:
         write_findings(findings, Path(namespace.out).expanduser(), force="force" in namespace)
     print(table)
-    if "fail_on" in namespace and len(findings):
-        raise EnvironmentFailure(f"{len(findings)} findings are as grave as `--fail-on {namespace.fail_on}` or graver")
+    grave = at_least(findings, namespace.fail_on) if "fail_on" in namespace else 0
+    if grave:
+        raise EnvironmentFailure(f"findings as grave as `--fail-on {namespace.fail_on}` or graver: {grave}")
     return 0
 
 

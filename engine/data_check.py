@@ -1,22 +1,24 @@
-"""The command `check-data`: what is wrong with a price source, ticker by ticker."""
+"""The command `check-data`: what was found in a price source, and what a run does about it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
+from engine.findings import SEVERITIES, counted, finding_warnings, findings_frame, row
+from engine.inputs import market_settings
+from engine.price_inputs import judge_prices
 from engine.run_folder import run_folder, write_text
 from engine.settings import Settings
-from feeds.errors import InputError
 from feeds.price_table import Finding
-from feeds.prices import find_defects
+from feeds.prices import CheckedPrices, check_panel
 from feeds.progress import Progress
+from feeds.synthetic import make_market
 
-COLUMNS = ("ticker", "session", "kind", "severity", "values", "action")
-_SEVERITY, _ACTION = "error", "the ticker is refused"
 _MOST_SHOWN = 40
 
 
@@ -26,14 +28,19 @@ def check_data(settings: Settings, progress: Progress) -> tuple[pd.DataFrame, st
     Raises
     ------
     InputError
-        If the source is the embedded market, which has no file to check, or cannot be read at all.
+        If the source cannot be read at all.
     """
-    if settings.prices == "synthetic":
-        raise InputError("`check-data`: expected `--prices csv:DIR` or `parquet:FILE`, received the embedded market")
+    checked = _checked(settings, progress)
+    return findings_frame(checked.findings), _screen(checked)
+
+
+def _checked(settings: Settings, progress: Progress) -> CheckedPrices:
     last = pd.Timestamp(settings.last) if settings.last else None
-    found, tickers, bars = find_defects(settings.prices, tickers=settings.tickers or None, last=last, progress=progress)
-    frame = pd.DataFrame([_row(finding) for finding in found], columns=list(COLUMNS))
-    return frame, _screen(found, frame, tickers, bars)
+    if settings.prices == "synthetic":
+        panel = make_market(market_settings(settings))
+        panel = panel.select(settings.tickers) if settings.tickers else panel
+        return check_panel(panel.until(last) if last is not None else panel)
+    return judge_prices(settings, progress)
 
 
 def write_findings(frame: pd.DataFrame, folder: Path, *, force: bool) -> None:
@@ -42,21 +49,30 @@ def write_findings(frame: pd.DataFrame, folder: Path, *, force: bool) -> None:
         write_text(partial / "findings.csv", frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _row(finding: Finding) -> tuple[str, str, str, str, str, str]:
-    session = "" if finding.session is None else str(finding.session.date())
-    return finding.ticker, session, finding.kind, _SEVERITY, finding.detail, _ACTION
+def _screen(checked: CheckedPrices) -> str:
+    """Return the counts, then the findings above info, a kind of a ticker on one line."""
+    counts: Counter[str] = Counter(finding.severity for finding in checked.findings)
+    grave = [finding for finding in checked.findings if finding.severity != "info"]
+    lines = [
+        f"{checked.tickers:,} tickers, {checked.bars:,} bars: "
+        + ", ".join(f"{counts[severity]:,} {severity}" for severity in SEVERITIES),
+        *finding_warnings(checked.findings),
+    ]
+    if grave:
+        lines.append("\n" + _table(grave))
+    infos = Counter(finding.kind for finding in checked.findings if finding.severity == "info")
+    if infos:
+        lines.append(f"\ninfo: {counted(infos)}")
+    return "\n".join(lines)
 
 
-def _screen(found: list[Finding], frame: pd.DataFrame, tickers: int, bars: int) -> str:
-    looked = f"{tickers} tickers, {bars:,} bars: "
-    if not found:
-        return looked + "nothing found"
-    refused = sorted({finding.ticker for finding in found})
-    first_of_kind = frame.drop_duplicates(["ticker", "kind"]).head(_MOST_SHOWN)
-    counts = Counter((finding.ticker, finding.kind) for finding in found)
-    shown = first_of_kind[["ticker", "session", "kind", "values"]].assign(
-        count=[counts[key] for key in zip(first_of_kind["ticker"], first_of_kind["kind"], strict=True)]
-    )
-    table = tabulate(shown.values.tolist(), headers=list(shown.columns), maxcolwidths=[None, None, None, 70, None])
-    names = ", ".join(refused)
-    return f"{looked}{len(found):,} findings in {len(refused)} tickers, which `run` refuses: {names}\n\n{table}"
+def _table(findings: Sequence[Finding]) -> str:
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.ticker, finding.kind, finding.severity), []).append(finding)
+    chosen = sorted(groups.items(), key=lambda item: SEVERITIES.index(item[0][2]))
+    rows = [[*row(found[0])[:4], len(found), found[0].detail, found[0].action] for _, found in chosen[:_MOST_SHOWN]]
+    heads = ["ticker", "session", "kind", "severity", "count", "values of the first", "action"]
+    table = tabulate(rows, headers=heads, maxcolwidths=[None, None, 20, None, None, 60, 24], disable_numparse=True)
+    rest = len(chosen) - len(rows)
+    return table + (f"\nand {rest} more lines; `--out DIR` writes all of them" if rest > 0 else "")

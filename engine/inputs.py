@@ -12,11 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from engine.findings import finding_warnings
 from engine.provenance import ROOT, path_digest
 from engine.settings import Settings
 from feeds.errors import EnvironmentFailure, InputError, unknown_name
 from feeds.panel import PricePanel
-from feeds.prices import load_prices
+from feeds.price_table import Finding
+from feeds.prices import CheckedPrices, check_panel, load_checked
 from feeds.progress import Progress
 from feeds.synthetic import MarketSettings, describe, make_market
 from feeds.synthetic import sectors as synthetic_sectors
@@ -38,6 +40,8 @@ class Inputs:
         What a reader must know before any number: that a market is invented, or that survivors are traded.
     warnings : list of str
         What was not done with the data, and what they cannot show.
+    findings : tuple of Finding
+        What was found in the prices, and what was done about it.
     """
 
     panel: PricePanel
@@ -45,6 +49,7 @@ class Inputs:
     sectors: Mapping[str, str]
     notes: list[str]
     warnings: list[str]
+    findings: tuple[Finding, ...] = ()
 
 
 def market_settings(settings: Settings) -> MarketSettings:
@@ -69,17 +74,20 @@ def _like(name: str, value: Any, default: Any) -> Any:
     return value
 
 
-def load_panel(settings: Settings, progress: Progress) -> PricePanel:
-    """Load the price source and cut it at `--to`; the tickers are the wanted ones."""
+def load_panel(settings: Settings, progress: Progress) -> CheckedPrices:
+    """Load the price source, judged and cut at `--to`; the tickers are the wanted ones."""
     last = pd.Timestamp(settings.last) if settings.last else None
     if settings.prices == "synthetic":
         panel = make_market(market_settings(settings))
         panel = panel.select(settings.tickers) if settings.tickers else panel
         panel = panel.until(last) if last is not None else panel
-    else:
-        panel = load_prices(settings.prices, tickers=settings.tickers or None, last=last, progress=progress)
-    _check_dates(settings, panel)
-    return panel
+        _check_dates(settings, panel)
+        return check_panel(panel)
+    checked = load_checked(
+        settings.prices, tickers=settings.tickers or None, last=last, progress=progress, repair=settings.repair
+    )
+    _check_dates(settings, checked.panel)
+    return checked
 
 
 def _check_dates(settings: Settings, panel: PricePanel) -> None:
@@ -172,12 +180,13 @@ def load_sectors(settings: Settings) -> dict[str, str]:
 
 def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     """Load everything that a run starts from."""
-    panel = load_panel(settings, progress)
+    checked = load_panel(settings, progress)
+    panel = checked.panel
     filings = load_filings(settings, progress)
     if filings is not None:
         filings = check_prices(filings, panel)
-    warnings = list(filings.notes) if filings is not None else []
-    return Inputs(panel, filings, load_sectors(settings), notes_of(settings), warnings)
+    warnings = [*finding_warnings(checked.findings), *(filings.notes if filings is not None else [])]
+    return Inputs(panel, filings, load_sectors(settings), notes_of(settings), warnings, checked.findings)
 
 
 def notes_of(settings: Settings) -> list[str]:

@@ -14,6 +14,7 @@ from tabulate import tabulate
 from analyzers.report import RunReport, write_report
 from analyzers.tearsheet import write_tearsheet
 from analyzers.wording import number, percent
+from engine.findings import finding_counts
 from engine.inputs import Inputs
 from engine.run_folder import write_text
 from engine.settings import Settings
@@ -118,6 +119,7 @@ def data_facts(inputs: Inputs) -> dict[str, Any]:
         "Bars": int(panel.traded.sum()),
         "Prices as the source has them": panel.price_basis.replace("_", " "),
     }
+    facts |= finding_counts(inputs.findings)
     if filings is None:
         return {**facts, "Filings": "none"}
     facts |= {"Form 4 filings": filings.n_filings, "Transactions": len(filings.rows)}

@@ -9,7 +9,8 @@ returns stay, the level of the price does not, which is why the panel states its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,41 @@ import pandas as pd
 
 from feeds.errors import InputError, did_you_mean
 from feeds.panel import BAR_FIELDS, PriceBasis, PricePanel
-from feeds.price_checks import check_bars
 from feeds.price_csv import CsvFolder
 from feeds.price_folder import ParquetFolder
 from feeds.price_parquet import ParquetFile
-from feeds.price_table import PRICES, Finding, PriceSource, SourceBars, without_empty_rows
+from feeds.price_table import PRICES, Finding, PriceSource, Reading, SourceBars
 from feeds.progress import Progress, silent
+from feeds.quality import Checked, Repair, check_ticker
+from feeds.quality_panel import panel_findings
 from feeds.sessions import trading_sessions
 
 _NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class CheckedPrices:
+    """A price source as it is traded, and what was found and done.
+
+    Attributes
+    ----------
+    panel : PricePanel
+        Without tickers and sessions where nothing is left; only `check_prices` returns that.
+    findings : tuple of Finding
+        In the order of tickers and sessions.
+    tickers, bars : int
+        What was looked at, before any repair.
+    """
+
+    panel: PricePanel
+    findings: tuple[Finding, ...]
+    tickers: int
+    bars: int
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return the tickers of which nothing is traded, sorted."""
+        return tuple(sorted({finding.ticker for finding in self.findings if finding.action == "refused"}))
 
 
 def load_prices(
@@ -34,8 +61,22 @@ def load_prices(
     tickers: Sequence[str] | None = None,
     last: pd.Timestamp | None = None,
     progress: Progress | None = None,
+    repair: Repair = "safe",
 ) -> PricePanel:
-    """Read a price source into a panel of what is traded.
+    """Read a price source into a panel of what is traded; `load_checked` tells what was found, too."""
+    return load_checked(spec, tickers=tickers, last=last, progress=progress, repair=repair).panel
+
+
+def load_checked(
+    spec: str,
+    *,
+    tickers: Sequence[str] | None = None,
+    last: pd.Timestamp | None = None,
+    progress: Progress | None = None,
+    repair: Repair = "safe",
+    universe: Collection[str] | None = None,
+) -> CheckedPrices:
+    """Read a price source, judge it, and lay what can be traded on a panel.
 
     Parameters
     ----------
@@ -49,49 +90,118 @@ def load_prices(
         until then are left out, unless `tickers` names them.
     progress : Progress, optional
         Shows how many tickers have been read.
+    repair : str
+        ``safe``: the rules of `feeds.quality`. ``none``: any defect refuses the source.
+    universe : collection of str, optional
+        Without `tickers`, read only these; it may name stocks that the source lacks.
 
     Returns
     -------
-    PricePanel
-        Its sessions are the exchange's, without a gap, from the first to the last bar. The basis is
-        the source's own where it declares one, else ``split_adjusted`` where it has an adjusted
-        close, else ``fully_adjusted`` with `adjust` 1 throughout.
+    CheckedPrices
+        Its panel's sessions are the exchange's, without a gap, from the first to the last bar. The
+        basis is the source's own where it declares one, else ``split_adjusted`` where it has an
+        adjusted close, else ``fully_adjusted`` with `adjust` 1 throughout.
 
     Raises
     ------
     InputError
         If the source is not there or not understood, a ticker is unknown, `last` is before the
-        data, or a ticker's bars have defects: one error names them all.
+        data, no ticker is left, or under ``none`` a ticker's bars have defects: one error names all.
+    EnvironmentFailure
+        If the disk does not let a file be read.
 
     Notes
     -----
     **Known at** the close of each session; the open is known at the open.
     """
-    source = open_source(spec)
-    chosen = _choose(source, tickers, spec)
-    tables, findings = _read_all(source, chosen, last, progress or silent)
-    if findings:
-        raise _refusal(spec, tables, findings)
-    _require_bars(spec, tables, last, named=tickers is not None)
-    traded = {ticker: bars for ticker, bars in tables.items() if len(bars)}
-    return _assemble(traded, _basis(spec, traded))
+    checked = _checked_tickers(spec, tickers, last, progress or silent, repair, universe)
+    refused = [ticker for ticker, found in checked.items() if found.refused]
+    later = [ticker for ticker, found in checked.items() if not len(found.bars) and not found.refused]
+    if refused and (repair == "none" or len(refused) + len(later) == len(checked)):
+        raise _refusal(spec, checked, repair)
+    if last is not None and later and (tickers is not None or len(later) == len(checked)):
+        raise InputError(
+            f"`--to {last.date()}`: expected bars on or before it, received later ones only for {_some(later)} "
+            f"in {spec}; choose a later date or other tickers"
+        )
+    return _with_panel(spec, checked)
 
 
-def find_defects(
+def check_prices(
     spec: str,
     *,
     tickers: Sequence[str] | None = None,
     last: pd.Timestamp | None = None,
     progress: Progress | None = None,
-) -> tuple[list[Finding], int, int]:
-    """Return every defect of a price source, with the number of tickers and of bars looked at.
+    repair: Repair = "safe",
+    universe: Collection[str] | None = None,
+) -> CheckedPrices:
+    """Judge a price source without refusing it; parameters and errors of the source as `load_checked`."""
+    return _with_panel(spec, _checked_tickers(spec, tickers, last, progress or silent, repair, universe))
 
-    Parameters and errors as `load_prices`, which refuses a source with any defect.
-    """
+
+def check_panel(panel: PricePanel) -> CheckedPrices:
+    """Judge a panel that was made, not read; it is returned as it is."""
+    found = [
+        finding for ticker in panel.tickers for finding in check_ticker(ticker, _as_source(panel, ticker)).findings
+    ]
+    told = tuple(replace(finding, action="kept") for finding in [*found, *panel_findings(panel)])
+    return CheckedPrices(panel, told, tickers=len(panel.tickers), bars=int(panel.traded.sum()))
+
+
+def _as_source(panel: PricePanel, ticker: str) -> Reading:
+    """Return one ticker's bars as a source with an adjusted close would hold them."""
+    bars = panel.bars(ticker)
+    prices = {name: getattr(bars, name) / bars.adjust for name in PRICES}
+    return Reading(SourceBars(bars.sessions, **prices, volume=bars.volume * bars.adjust, adj_close=bars.close))
+
+
+def _checked_tickers(
+    spec: str,
+    tickers: Sequence[str] | None,
+    last: pd.Timestamp | None,
+    progress: Progress,
+    repair: Repair,
+    universe: Collection[str] | None,
+) -> dict[str, Checked]:
+    """Read and judge each wanted ticker until `last`."""
     source = open_source(spec)
-    tables, findings = _read_all(source, _choose(source, tickers, spec), last, progress or silent)
-    found = [finding for ticker in sorted(findings) for finding in findings[ticker]]
-    return found, len(tables), sum(len(bars) for bars in tables.values())
+    chosen = _members(source, universe, spec) if tickers is None else _choose(source, tickers, spec)
+    checked = {}
+    for ticker in progress(chosen, "loading prices", len(chosen)):
+        whole = source.read(ticker)
+        until = _until(whole, last)
+        listed_later = len(whole.bars) and not len(until.bars) and not until.findings
+        checked[ticker] = Checked(until.bars, ()) if listed_later else check_ticker(ticker, until, repair)
+    return checked
+
+
+def _with_panel(spec: str, checked: Mapping[str, Checked]) -> CheckedPrices:
+    traded = {ticker: found.bars for ticker, found in checked.items() if len(found.bars) and not found.refused}
+    panel = _assemble(traded, _basis(spec, traded)) if traded else _NO_PANEL
+    found = [finding for ticker in checked for finding in checked[ticker].findings] + panel_findings(panel)
+    return CheckedPrices(
+        panel,
+        tuple(sorted(found, key=lambda finding: (finding.ticker, finding.session or pd.Timestamp.min))),
+        tickers=len(checked),
+        bars=sum(ticker.rows for ticker in checked.values()),
+    )
+
+
+_NO_PANEL = PricePanel(
+    sessions=pd.DatetimeIndex([], name="session"),
+    tickers=(),
+    price_basis="fully_adjusted",
+    **{name: np.empty((0, 0)) for name in BAR_FIELDS},
+)
+
+
+def _until(reading: Reading, last: pd.Timestamp | None) -> Reading:
+    if last is None:
+        return reading
+    dated = np.isnat(reading.bars.dates) | (reading.bars.dates <= np.datetime64(last, "D"))
+    known = tuple(finding for finding in reading.findings if finding.session is None or finding.session <= last)
+    return Reading(reading.bars.take(dated), known)
 
 
 def open_source(spec: str) -> PriceSource:
@@ -137,9 +247,20 @@ def total_return_factor(bars: SourceBars) -> np.ndarray:
     return np.asarray(factor / factor[0])
 
 
-def _choose(source: PriceSource, tickers: Sequence[str] | None, spec: str) -> tuple[str, ...]:
-    if tickers is None:
+def _members(source: PriceSource, universe: Collection[str] | None, spec: str) -> tuple[str, ...]:
+    if universe is None:
         return source.tickers
+    wanted = set(universe)
+    members = tuple(ticker for ticker in source.tickers if ticker in wanted)
+    if not members:
+        raise InputError(
+            f"`--universe`: expected tickers of {spec}, which has {_some(source.tickers)}, "
+            f"received {_some(sorted(wanted))}"
+        )
+    return members
+
+
+def _choose(source: PriceSource, tickers: Sequence[str], spec: str) -> tuple[str, ...]:
     wanted = tuple(sorted({ticker.strip().upper() for ticker in tickers}))
     if not wanted:
         raise InputError("`tickers`: expected at least one ticker, received none; leave it out to take all")
@@ -158,63 +279,31 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[: _NAMES_SHOWN - 1])}, … {names[-1]} ({len(names)} in all)"
 
 
-def _read_all(
-    source: PriceSource, tickers: Sequence[str], last: pd.Timestamp | None, progress: Progress
-) -> tuple[dict[str, SourceBars], dict[str, list[Finding]]]:
-    """Return each ticker's bars until `last`, and the defects of those that have any."""
-    tables: dict[str, SourceBars] = {}
-    findings: dict[str, list[Finding]] = {}
-    for ticker in progress(tickers, "loading prices", len(tickers)):
-        tables[ticker], found = _read_one(source, ticker, last)
-        if found:
-            findings[ticker] = found
-    return tables, findings
-
-
-def _read_one(source: PriceSource, ticker: str, last: pd.Timestamp | None) -> tuple[SourceBars, list[Finding]]:
-    reading = source.read(ticker)
-    bars = without_empty_rows(reading.bars)
-    unread = list(reading.findings)
-    if last is not None:
-        until = bars.take(bars.dates <= np.datetime64(last, "D"))
-        unread = [finding for finding in unread if finding.session is None or finding.session <= last]
-        if len(bars) and not len(until) and not unread:
-            return until, []  # listed later, not a defect
-        bars = until
-    return bars, unread or check_bars(ticker, bars)
-
-
-def _refusal(spec: str, tables: Mapping[str, SourceBars], findings: Mapping[str, list[Finding]]) -> InputError:
+def _refusal(spec: str, checked: Mapping[str, Checked], repair: Repair) -> InputError:
     """Build the one error for all refused tickers: the first defect of each, and how many there are."""
-    sound = [ticker for ticker, bars in tables.items() if len(bars) and ticker not in findings]
+    refused = {ticker: found for ticker, found in checked.items() if found.refused}
+    sound = [ticker for ticker, found in checked.items() if len(found.bars) and not found.refused]
     remedy = "repair the data"
+    if repair == "none":
+        remedy += ", let `--repair safe` do what can be done,"
     if sound:
         names = f" {','.join(sound)}" if len(sound) <= _NAMES_SHOWN else ""
         remedy += f" or leave these tickers out with --tickers{names}"
     text = (
-        f"`{spec}`: expected sound bars, received defects in {len(findings)} of {_count(len(tables), 'ticker')}: "
-        f"{'; '.join(_summary(found) for found in findings.values())}; {remedy}"
+        f"`{spec}`: expected sound bars, received defects in {len(refused)} of {_count(len(checked), 'ticker')}: "
+        f"{'; '.join(_summary(found) for found in refused.values())}; {remedy.removesuffix(',')}"
     )
     return InputError(" ".join(text.split()))
 
 
-def _summary(found: Sequence[Finding]) -> str:
-    rest = len(found) - 1
-    return f"{found[0]} (and {_count(rest, 'more defect')})" if rest else str(found[0])
+def _summary(checked: Checked) -> str:
+    errors = [finding for finding in checked.findings if finding.severity == "error"]
+    rest = len(errors) - 1
+    return f"{errors[0]} (and {_count(rest, 'more defect')})" if rest else str(errors[0])
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _require_bars(spec: str, tables: Mapping[str, SourceBars], last: pd.Timestamp | None, *, named: bool) -> None:
-    """Refuse a cut that leaves nothing, or nothing of a ticker that was asked for by name."""
-    empty = [ticker for ticker, bars in tables.items() if not len(bars)]
-    if last is not None and empty and (named or len(empty) == len(tables)):
-        raise InputError(
-            f"`--to {last.date()}`: expected bars on or before it, received later ones only for {_some(empty)} "
-            f"in {spec}; choose a later date or other tickers"
-        )
 
 
 def _basis(spec: str, tables: Mapping[str, SourceBars]) -> PriceBasis:
