@@ -122,7 +122,7 @@ def _download_prices(namespace: argparse.Namespace) -> int:
 
 
 def _download_filings(namespace: argparse.Namespace) -> int:
-    from engine.download import filings
+    from engine.filing_download import filings
 
     return filings(namespace)
 

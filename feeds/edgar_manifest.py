@@ -116,7 +116,7 @@ def open_manifest(path: Path) -> Iterator[Manifest]:
         If another process holds it, or it is no database.
     """
     manifest = None
-    connection = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=0.2, check_same_thread=False)
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")

@@ -1,4 +1,4 @@
-"""The commands `download ...`: from the network to files that the sources read."""
+"""The command `download filings`: a tree of Form 4 submissions, complete and verified, and its account."""
 
 from __future__ import annotations
 
