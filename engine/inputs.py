@@ -13,12 +13,14 @@ from typing import Any
 import pandas as pd
 
 from engine.findings import finding_warnings
+from engine.price_inputs import membership_of, read_prices
 from engine.provenance import ROOT, path_digest
 from engine.settings import Settings
 from feeds.errors import EnvironmentFailure, InputError, unknown_name
+from feeds.membership import Membership
 from feeds.panel import PricePanel
 from feeds.price_table import Finding
-from feeds.prices import CheckedPrices, check_panel, load_checked
+from feeds.prices import CheckedPrices, check_panel
 from feeds.progress import Progress
 from feeds.synthetic import MarketSettings, describe, make_market
 from feeds.synthetic import sectors as synthetic_sectors
@@ -42,6 +44,8 @@ class Inputs:
         What was not done with the data, and what they cannot show.
     findings : tuple of Finding
         What was found in the prices, and what was done about it.
+    membership : Membership or None
+        None without ``--universe``: every stock of the source may be bought at any time.
     """
 
     panel: PricePanel
@@ -50,6 +54,7 @@ class Inputs:
     notes: list[str]
     warnings: list[str]
     findings: tuple[Finding, ...] = ()
+    membership: Membership | None = None
 
 
 def market_settings(settings: Settings) -> MarketSettings:
@@ -74,20 +79,18 @@ def _like(name: str, value: Any, default: Any) -> Any:
     return value
 
 
-def load_panel(settings: Settings, progress: Progress) -> CheckedPrices:
-    """Load the price source, judged and cut at `--to`; the tickers are the wanted ones."""
-    last = pd.Timestamp(settings.last) if settings.last else None
+def load_panel(settings: Settings, progress: Progress) -> tuple[CheckedPrices, list[str]]:
+    """Load the price source, judged and cut at `--to`, and what a reader must know of it."""
     if settings.prices == "synthetic":
+        last = pd.Timestamp(settings.last) if settings.last else None
         panel = make_market(market_settings(settings))
         panel = panel.select(settings.tickers) if settings.tickers else panel
         panel = panel.until(last) if last is not None else panel
         _check_dates(settings, panel)
-        return check_panel(panel)
-    checked = load_checked(
-        settings.prices, tickers=settings.tickers or None, last=last, progress=progress, repair=settings.repair
-    )
+        return check_panel(panel), []
+    checked, told = read_prices(settings, progress)
     _check_dates(settings, checked.panel)
-    return checked
+    return checked, told
 
 
 def _check_dates(settings: Settings, panel: PricePanel) -> None:
@@ -180,19 +183,28 @@ def load_sectors(settings: Settings) -> dict[str, str]:
 
 def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     """Load everything that a run starts from."""
-    checked = load_panel(settings, progress)
+    checked, told = load_panel(settings, progress)
     panel = checked.panel
+    membership, absent = membership_of(settings, panel)
     filings = load_filings(settings, progress)
     if filings is not None:
         filings = check_prices(filings, panel)
-    warnings = [*finding_warnings(checked.findings), *(filings.notes if filings is not None else [])]
-    return Inputs(panel, filings, load_sectors(settings), notes_of(settings), warnings, checked.findings)
+    about_filings = filings.notes if filings is not None else []
+    warnings = [*told, *absent, *finding_warnings(checked.findings), *about_filings]
+    sectors = load_sectors(settings)
+    return Inputs(panel, filings, sectors, notes_of(settings), warnings, checked.findings, membership)
 
 
 def notes_of(settings: Settings) -> list[str]:
     """Return the sentences that a report shows before any number."""
     if settings.prices == "synthetic":
         return describe(market_settings(settings))
+    if settings.universe is not None:
+        return [
+            f"Universe: members by {Path(settings.universe).name}. A stock is bought only while the file has it as a "
+            "member; what is held when a membership ends is sold by the strategy's usual rules. The model learns from, "
+            "and compares with, all of the file's stocks that have prices, members at the time or not."
+        ]
     return [
         "Universe: the stocks in the price source, without point-in-time membership. If they are survivors, "
         "as in most files taken later, every return here is too high."

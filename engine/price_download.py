@@ -106,8 +106,17 @@ def yahoo_store(settings: Settings, progress: Progress) -> Iterator[tuple[Path, 
             shutil.rmtree(root, ignore_errors=True)
 
 
+def universe_tickers(settings: Settings) -> tuple[str, ...] | None:
+    """Return the stocks of `--universe`, the benchmark's with them; None without a membership file."""
+    if settings.universe is None:
+        return None
+    benchmark = settings.benchmark or ""
+    beside = () if benchmark.startswith("csv:") or not benchmark else (benchmark.upper(),)
+    return tuple(sorted({*read_membership(Path(settings.universe)).tickers, *beside}))
+
+
 def _wanted(settings: Settings) -> Sequence[str]:
-    return settings.tickers or read_membership(Path(str(settings.universe))).tickers
+    return settings.tickers or universe_tickers(settings) or ()
 
 
 def _require_complete(settings: Settings, done: Download) -> None:

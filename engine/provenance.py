@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engine.settings import Settings
+from engine.settings import Settings, split_filings
 
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = (
@@ -47,7 +47,7 @@ def input_digests(settings: Settings) -> dict[str, Any]:
     """
     paths = {
         "prices": settings.prices.partition(":")[2],
-        "filings": "" if settings.filings in ("synthetic", "none") else settings.filings,
+        "filings": "" if settings.filings in ("synthetic", "none") else split_filings(settings.filings)[1],
         "benchmark": (settings.benchmark or "").partition("csv:")[2],
         "predictions": settings.predictions or "",
         "sectors": settings.sectors or "",
@@ -58,7 +58,11 @@ def input_digests(settings: Settings) -> dict[str, Any]:
 
 
 def path_digest(path: Path) -> dict[str, Any]:
-    """Return ``{"sha256": ...}`` of a file, or of a folder's listing with its number of ``files``."""
+    """Return ``{"sha256": ...}`` of a file, or of a folder's listing with its number of ``files``.
+
+    A file that the disk does not give stands in the listing as ``unreadable``: what comes of it is for the
+    source to say.
+    """
     if path.is_file():
         return {"sha256": _file_digest(path)}
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
@@ -66,6 +70,17 @@ def path_digest(path: Path) -> dict[str, Any]:
     return {"files": len(names), "sha256": hashlib.sha256(listing.encode()).hexdigest()}
 
 
+def code_digest(folder: str) -> str:
+    """Return what stands for the code of one of our folders."""
+    sha = hashlib.sha256()
+    for path in sorted((ROOT / folder).glob("*.py")):
+        sha.update(path.read_bytes())
+    return sha.hexdigest()[:12]
+
+
 def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"

@@ -17,6 +17,7 @@ from engine.cerebro import BacktestResult, run_backtest
 from engine.inputs import Inputs
 from engine.settings import Settings, check_strategy
 from feeds.errors import InputError
+from feeds.membership import Membership
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.price_csv import read_file
 from feeds.price_table import UnreadableTableError
@@ -105,6 +106,7 @@ def trade(
         params=strategy[1],
         predictor=predictions,
         sectors=inputs.sectors,
+        membership=None if inputs.membership is None else inputs.membership.entry_spells(panel.sessions),
         cash=settings.cash,
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,
@@ -112,17 +114,23 @@ def trade(
         progress=progress,
     )
     result = replace(whole, equity=whole.equity.loc[start:])
-    series = benchmark(settings, panel, start)
+    series = benchmark(settings, panel, start, inputs.membership)
     slippage = settings.slippage_bps / 1e4
     metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage_frac=slippage)
     return Trading(result, series, metrics)
 
 
-def benchmark(settings: Settings, panel: PricePanel, start: pd.Timestamp) -> pd.Series:
-    """Return the value of what `--benchmark` names, bought with the same cash at the same costs."""
+def benchmark(
+    settings: Settings, panel: PricePanel, start: pd.Timestamp, membership: Membership | None = None
+) -> pd.Series:
+    """Return the value of what `--benchmark` names, bought with the same cash at the same costs.
+
+    By default it is every stock of the month's first session, or every member of the universe then.
+    """
     cost, last = settings.round_trip_cost_frac / 2, panel.sessions[-1]
     if settings.benchmark is None:
-        return equal_weight_monthly(panel, start, last, settings.cash, cost)
+        members = None if membership is None else membership.matrix(panel.sessions, panel.tickers)
+        return equal_weight_monthly(panel, start, last, settings.cash, cost, members)
     if not settings.benchmark.startswith("csv:"):
         return from_ticker(panel, settings.benchmark, start, last, settings.cash, cost)
     opens, closes = _csv_benchmark(Path(settings.benchmark.removeprefix("csv:")))
@@ -132,7 +140,7 @@ def benchmark(settings: Settings, panel: PricePanel, start: pd.Timestamp) -> pd.
 def benchmark_name(settings: Settings) -> str:
     """Return what the report calls the benchmark."""
     if settings.benchmark is None:
-        return "all stocks, equal weight, monthly"
+        return "all members, equal weight, monthly" if settings.universe else "all stocks, equal weight, monthly"
     return Path(settings.benchmark).stem if settings.benchmark.startswith("csv:") else settings.benchmark
 
 

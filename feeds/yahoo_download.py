@@ -78,7 +78,7 @@ def download(
     first: date | None = None,
     last: date | None = None,
     again: bool = False,
-    waits_s: Sequence[float] = WAITS_S,
+    waits_s: Sequence[float] | None = None,
     progress: Progress = silent,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Download:
@@ -97,7 +97,8 @@ def download(
     again : bool
         Fetch also what is there already.
     waits_s : sequence of float
-        Seconds before each further try of a busy server; its length is the number of them.
+        Seconds before each further try of a busy server, by default 1, 3 and 9; its length is the
+        number of them.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def download(
     done.kept.extend(ticker for ticker in names if ticker not in set(missing))
     if not missing:
         return done
-    fetch = _Fetcher(make_client(), folder, wanted, first, until, waits_s, now)
+    fetch = _Fetcher(make_client(), folder, wanted, first, until, WAITS_S if waits_s is None else waits_s, now)
     try:
         for number, ticker in enumerate(progress(missing, "downloading prices", len(missing)), start=1):
             fetch(ticker, done)
