@@ -105,10 +105,13 @@ def _parsers() -> dict[str, _Parser]:
     parsers["check-data"].add_argument(
         "--fail-on", choices=("error", "warning"), help="exit with 1 where a finding is at least this grave"
     )
-    parsers["filings"].add_argument("path", metavar="PATH", help="tree of sec-edgar-downloader, or one filing")
+    parsers["filings"].add_argument(
+        "path", metavar="PATH", help="tree of sec-edgar-downloader, one filing, openinsider:FILE or sec-quarterly:DIR"
+    )
     _add_output(parsers["filings"], "FILE.parquet", "table to write")
     parsers["filings"].add_argument("--report", metavar="FILE", help="write the summary as JSON")
     parsers["filings"].add_argument("--jobs", metavar="N", help="processes (default: all cores)")
+    parsers["filings"].add_argument("--cache", metavar="DIR|none", help="what was parsed before is kept there")
     _add_download_prices(parsers["download prices"])
     _add_download_filings(parsers["download filings"])
     parsers["list"].add_argument("what", choices=LISTS)
@@ -122,7 +125,8 @@ def _add_data(parser: _Parser) -> None:
     group.add_argument(
         "--filings",
         metavar="SOURCE",
-        help="synthetic | DIR | FILE.parquet | none (default: synthetic with synthetic prices, else none)",
+        help="synthetic | DIR | FILE.parquet | openinsider:FILE | sec-quarterly:DIR | none "
+        "(default: synthetic with synthetic prices, else none)",
     )
     group.add_argument("--tickers", metavar="A,B|FILE", help="only these stocks")
     group.add_argument("--universe", metavar="FILE", help="CSV with ticker, from, to: buy a stock only while a member")

@@ -17,6 +17,8 @@ _SOURCES = [
     ("parquet:DIR", "--prices: one TICKER.parquet per ticker, such as `download prices` writes"),
     ("yahoo", "--prices: Yahoo through yfinance, kept in the cache folder; with --tickers or --universe"),
     ("DIR", "--filings: the tree that sec-edgar-downloader writes"),
+    ("openinsider:FILE", "--filings: a CSV export of OpenInsider; purchases and sales, by ticker and name"),
+    ("sec-quarterly:DIR", "--filings: the SEC's Insider Transactions Data Sets; known a session later than filed"),
     ("FILE.parquet", "--filings: the table that the command `filings` writes"),
     ("none", "--filings: prices only"),
 ]

@@ -85,7 +85,6 @@ def _train(namespace: argparse.Namespace) -> int:
 
 
 def _filings(namespace: argparse.Namespace) -> int:
-    source = Path(namespace.path).expanduser()
     if "out" not in namespace:
         raise InputError("`--out`: expected the Parquet file to write, received none; add `--out FILE.parquet`")
     out = Path(namespace.out).expanduser()
@@ -94,14 +93,15 @@ def _filings(namespace: argparse.Namespace) -> int:
     from engine.run_folder import check_free_file, write_text
 
     check_free_file(out, force="force" in namespace)
-    jobs = resolve({"jobs": namespace.jobs}).jobs if "jobs" in namespace else os.cpu_count() or 1
-    summary = parse_to_parquet(source, out, jobs=jobs, progress=progress_bars(quiet="quiet" in namespace))
+    given = resolve({name: getattr(namespace, name) for name in ("jobs", "cache") if name in namespace})
+    progress = progress_bars(quiet="quiet" in namespace)
+    summary = parse_to_parquet(namespace.path, out, jobs=given.jobs, cache=given.cache, progress=progress)
     if "report" in namespace:
         write_text(Path(namespace.report).expanduser(), json.dumps(summary.as_dict(), indent=2) + "\n")
     print(summary.table)
     if summary.refused:
         raise EnvironmentFailure(
-            f"{len(summary.refused)} of {summary.files} files were not understood and are not in {out}: "
+            f"{len(summary.refused)} {summary.unit} were not understood and are not in {out}: "
             f"first {summary.refused[0].file} ({summary.refused[0].reason}); see the list above"
         )
     return 0

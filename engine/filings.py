@@ -8,10 +8,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from engine.filing_source import read_source
 from engine.outputs import json_safe
 from feeds.errors import EnvironmentFailure, InputError
 from feeds.progress import Progress
-from feeds.transactions import Refusal, TransactionTable, read_filings, write_parquet
+from feeds.transactions import Refusal, TransactionTable, write_parquet
 
 _MOST_SHOWN = 20
 
@@ -62,6 +63,11 @@ class Summary:
         return dict(json_safe({**values, "coverage": self.coverage, "refused": refused}))
 
     @property
+    def unit(self) -> str:
+        """Return what the refused ones are counted against: an export's lines are many to one file."""
+        return f"of {self.files} files" if len(self.refused) <= self.files else "lines"
+
+    @property
     def table(self) -> str:
         """Return the summary for the screen."""
         lines = [
@@ -72,7 +78,7 @@ class Summary:
             ("rows by code", _counts(self.codes)),
             ("flags", _counts(self.flags)),
             ("accepted, UTC", " to ".join(self.coverage) if self.coverage else "unknown"),
-            ("files not understood", len(self.refused)),
+            ("not understood", len(self.refused)),
         ]
         text = tabulate(lines, tablefmt="plain", maxcolwidths=[None, 90])
         shown = [f"  {one.file}: {one.reason}" for one in self.refused[:_MOST_SHOWN]]
@@ -81,8 +87,8 @@ class Summary:
         return "\n".join([text, *shown])
 
 
-def parse_to_parquet(source: Path, out: Path, *, jobs: int, progress: Progress) -> Summary:
-    """Parse a tree or file into `out` and count what it held.
+def parse_to_parquet(source: str, out: Path, *, jobs: int, cache: str | None, progress: Progress) -> Summary:
+    """Parse a source (see `engine.filing_source`) into `out` and count what it held.
 
     Raises
     ------
@@ -91,9 +97,9 @@ def parse_to_parquet(source: Path, out: Path, *, jobs: int, progress: Progress) 
     EnvironmentFailure
         If `out` cannot be written.
     """
-    if source.suffix.lower() == ".parquet":
+    if source.lower().endswith(".parquet"):
         raise InputError(f"`PATH`: expected a tree or file of Form 4 submissions, received the table {source}")
-    table = read_filings(source, progress=progress, jobs=jobs)
+    table = read_source(source, tickers=None, cache=cache, jobs=jobs, progress=progress)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(table, out)

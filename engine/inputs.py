@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from engine.filing_source import code_digest, make_folder, read_source, require_filings
 from engine.findings import finding_warnings
 from engine.price_inputs import membership_of, read_prices
-from engine.provenance import ROOT, path_digest
 from engine.settings import Settings
-from feeds.errors import EnvironmentFailure, InputError, unknown_name
+from feeds.errors import InputError, unknown_name
 from feeds.membership import Membership
 from feeds.panel import PricePanel
 from feeds.price_table import Finding
@@ -25,7 +25,7 @@ from feeds.progress import Progress
 from feeds.synthetic import MarketSettings, describe, make_market
 from feeds.synthetic import sectors as synthetic_sectors
 from feeds.synthetic_filings import write_filings
-from feeds.transactions import TransactionTable, check_prices, read_filings, read_parquet, write_parquet
+from feeds.transactions import TransactionTable, check_prices
 
 
 @dataclass(frozen=True)
@@ -101,24 +101,25 @@ def _check_dates(settings: Settings, panel: PricePanel) -> None:
         raise InputError(f"`--from`: expected a date inside the data ({first} to {last}), received {settings.first}")
 
 
-def load_filings(settings: Settings, progress: Progress) -> TransactionTable | None:
-    """Read the filings' source; the embedded market's are first written as real-format documents."""
+def load_filings(
+    settings: Settings, progress: Progress, tickers: Sequence[str] | None = None
+) -> TransactionTable | None:
+    """Read the filings' source; the embedded market's are first written as real-format documents.
+
+    Parameters
+    ----------
+    tickers : sequence of str or None
+        The stocks that will be traded: a source that covers the whole market is read for them only.
+    """
     if settings.filings == "none":
         return None
-    path = _synthetic_tree(settings) if settings.filings == "synthetic" else Path(settings.filings)
+    source = str(_synthetic_tree(settings)) if settings.filings == "synthetic" else settings.filings
     try:
-        table = _parsed(path, settings, progress)
+        table = read_source(source, tickers=tickers, cache=settings.cache, jobs=settings.jobs, progress=progress)
     finally:
         if settings.filings == "synthetic" and settings.cache is None:
-            shutil.rmtree(path.parent, ignore_errors=True)
-    if table.refused:
-        first = table.refused[0]
-        raise InputError(
-            f"`--filings`: expected Form 4 submissions, received {len(table.refused)} other of {table.n_files} files, "
-            f"first {first.file} ({first.reason}); download them again, or leave them out knowingly: "
-            f"`run_backtest.py filings {path} --out FILE.parquet` writes the others to a table for `--filings`"
-        )
-    return table
+            shutil.rmtree(Path(source).parent, ignore_errors=True)
+    return require_filings(table, source)
 
 
 def _synthetic_tree(settings: Settings) -> Path:
@@ -127,40 +128,12 @@ def _synthetic_tree(settings: Settings) -> Path:
     if settings.cache is None:
         tree = Path(tempfile.mkdtemp(prefix="insider-swing-")) / "filings"
     else:
-        key = hashlib.sha256(f"{market!r}{_code_digest('feeds')}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{market!r}{code_digest('feeds')}".encode()).hexdigest()[:16]
         tree = Path(settings.cache) / "synthetic" / key / "filings"
     if not tree.is_dir():
-        _make_folder(tree.parent)
+        make_folder(tree.parent)
         write_filings(market, tree)
     return tree
-
-
-def _parsed(path: Path, settings: Settings, progress: Progress) -> TransactionTable:
-    if settings.cache is None or path.is_file():
-        return read_filings(path, progress=progress, jobs=settings.jobs)
-    key = f"{path_digest(path)['sha256'][:16]}-{_code_digest('feeds')}"
-    stored = Path(settings.cache) / "filings" / f"{key}.parquet"
-    if not stored.is_file():
-        table = read_filings(path, progress=progress, jobs=settings.jobs)
-        _make_folder(stored.parent)
-        write_parquet(table, stored)
-    return read_parquet(stored)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentFailure(
-            f"cannot make {folder}: {error.strerror}; choose another `--cache`, or `none`"
-        ) from error
-
-
-def _code_digest(folder: str) -> str:
-    sha = hashlib.sha256()
-    for path in sorted((ROOT / folder).glob("*.py")):
-        sha.update(path.read_bytes())
-    return sha.hexdigest()[:12]
 
 
 def load_sectors(settings: Settings) -> dict[str, str]:
@@ -186,7 +159,7 @@ def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     checked, told = load_panel(settings, progress)
     panel = checked.panel
     membership, absent = membership_of(settings, panel)
-    filings = load_filings(settings, progress)
+    filings = load_filings(settings, progress, panel.tickers)
     if filings is not None:
         filings = check_prices(filings, panel)
     about_filings = filings.notes if filings is not None else []

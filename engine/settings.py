@@ -18,6 +18,7 @@ import tomli_w
 
 from feeds.errors import InputError, did_you_mean, unknown_name
 
+FILINGS_SOURCES = ("openinsider", "sec-quarterly")
 PRICE_SOURCES = ("synthetic", "csv", "parquet", "yahoo")
 PRICE_FORMS = "synthetic, csv:DIR, parquet:FILE|DIR or yahoo"
 _WITHOUT_PLACE = ("synthetic", "yahoo")
@@ -208,7 +209,8 @@ def _absolute_paths(settings: Settings) -> Settings:
     if location:
         changes["prices"] = f"{kind}:{_absolute(location)}"
     if settings.filings not in ("synthetic", "none"):
-        changes["filings"] = _absolute(settings.filings)
+        kind, place = split_filings(settings.filings)
+        changes["filings"] = f"{kind}:{_absolute(place)}" if kind else _absolute(place)
     if settings.benchmark and settings.benchmark.startswith("csv:"):
         changes["benchmark"] = "csv:" + _absolute(settings.benchmark[4:])
     path, suffix, name = settings.strategy.partition(".py")
@@ -244,9 +246,24 @@ def _prices(label: str, value: Any) -> str:
     return str(value)
 
 
+def split_filings(source: str) -> tuple[str, str]:
+    """Split a source of filings in its kind ("openinsider", "sec-quarterly", else empty) and its path."""
+    kind, separator, place = source.partition(":")
+    return (kind, place) if separator and kind in FILINGS_SOURCES else ("", source)
+
+
 def _existing_filings(label: str, value: Any) -> str:
-    if _text(label, value) not in ("synthetic", "none") and not Path(value).expanduser().exists():
-        raise InputError(f"`{label}`: expected synthetic, none, or an existing DIR or FILE.parquet, received {value!r}")
+    if _text(label, value) in ("synthetic", "none"):
+        return str(value)
+    kind, place = split_filings(value)
+    path = Path(place).expanduser()
+    exists = {"openinsider": path.is_file, "sec-quarterly": path.is_dir}.get(kind, path.exists)
+    if not place or not exists():
+        hint = did_you_mean(value.partition(":")[0], FILINGS_SOURCES) if ":" in value and not kind else ""
+        raise InputError(
+            f"`{label}`: expected synthetic, none, or an existing DIR or FILE.parquet, openinsider:FILE or "
+            f"sec-quarterly:DIR, received {value!r}.{hint}"
+        )
     return str(value)
 
 
