@@ -31,7 +31,10 @@ def worth_downloading(directory: Path) -> Callable[[Expected], bool]:
     """
     if not directory.is_dir():
         raise InputError(f"`--fast`: expected a folder with the SEC's quarterly data sets, received {directory}")
-    index = accessions_with_trades(directory)
+    try:
+        index = accessions_with_trades(directory)
+    except InputError as error:
+        raise InputError(f"`--fast`: {error}") from None
     covered = frozenset(index.quarters)
 
     def worth(filing: Expected) -> bool:

@@ -31,6 +31,8 @@ from feeds.edgar_http import DATA, WWW, Client, UserAgent
 from feeds.errors import EnvironmentFailure
 
 FORM_FOLDER = "4"
+# The library knows of nothing before; what it is told about one filing is told from here on.
+_FIRST_DAY = date(1994, 1, 1)
 _REPLACED = threading.Lock()
 
 
@@ -66,11 +68,14 @@ class LibraryTransfer:
         path = self.path(cik, accession)
         # What exists the library does not ask for again.
         path.unlink(missing_ok=True)
-        self._wanted.index = _index_of_one(accession, form, filed_on)
+        day = max(filed_on, _FIRST_DAY)
+        self._wanted.index = _index_of_one(accession, form, day)
         self._wanted.error = None
-        self._downloader.get(FORM_FOLDER, cik, after=filed_on, before=filed_on, include_amends=True)
+        self._downloader.get(FORM_FOLDER, cik, after=day, before=day, include_amends=True)
         if self._wanted.error is not None:
             raise self._wanted.error
+        if not path.is_file():
+            raise RuntimeError(f"sec-edgar-downloader: expected it to write {path}, and it did not")
         return path
 
     def path(self, cik: str, accession: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -88,19 +88,25 @@ def find_companies(
     return [company for company in dict.fromkeys(found) if company.overlaps(window)]
 
 
-def merge_ticker_file(tree: Path, companies: Iterable[Company], own: Sequence[Company]) -> None:
-    """Write `tickers.csv` at the tree's root: what it held, less the user's tickers, with the companies added.
+def merge_ticker_file(tree: Path, companies: Sequence[Company], own: Sequence[Company]) -> None:
+    """Write `tickers.csv` at the tree's root: what it held, with the companies added.
+
+    Of a ticker that was asked for and that the user's file `own` decides, the file's lines replace the
+    tree's. Tickers of the file that were not asked for stay out: a reader takes a listed company
+    without filings for one whose insiders did nothing.
 
     Raises
     ------
     EnvironmentFailure
         If it cannot be written.
     """
-    decided = {plain(company.ticker) for company in own}
-    held = [company for company in _of_tree(tree) if plain(company.ticker) not in decided]
-    known = {(company.cik, plain(company.ticker)) for company in held}
+    asked = {plain(company.ticker): company.ticker for company in companies if company.ticker}
+    decided = [replace(one, ticker=asked[plain(one.ticker)]) for one in own if plain(one.ticker) in asked]
+    names = {plain(company.ticker) for company in decided}
+    held = [company for company in _of_tree(tree) if plain(company.ticker) not in names]
+    known = {(company.cik, plain(company.ticker)) for company in [*held, *decided]}
     new = [company for company in companies if company.ticker and (company.cik, plain(company.ticker)) not in known]
-    rows = sorted({*held, *new}, key=lambda company: (company.ticker, company.first or date.min, company.cik))
+    rows = sorted({*held, *decided, *new}, key=lambda company: (company.ticker, company.first or date.min, company.cik))
     lines = ["cik,ticker,from,to", *(f"{c.cik},{c.ticker},{c.first or ''},{c.last or ''}" for c in rows)]
     partial = tree / f".{TICKER_FILE}.partial"
     try:

@@ -128,6 +128,7 @@ def serving(edgar: Edgar) -> Iterator[Edgar]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     world: Edgar
 
     def log_message(self, *words: object) -> None:

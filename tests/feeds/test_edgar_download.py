@@ -35,6 +35,9 @@ from tests.feeds import filing_texts as texts
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = Window(date(1990, 1, 1), date(2099, 12, 31))
 XML = texts.document([texts.transaction()])
+REFUSALS = ("403", "429", "throttle page")
+BROKEN = ("503", "hang", "drip", "truncated")
+NOT_THE_FILING = ("short", "empty", "wrong form", "wrong accession")
 Companies = dict[str, tuple[str, dict[str, bytes]]]
 
 
@@ -116,23 +119,7 @@ def test_download_of_a_window_holds_that_window_only(tmp_path: Path, edgar: Edga
     assert 0 < len(in_tree(tmp_path)) < 29
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "503",
-        "hang",
-        "drip",
-        "truncated",
-        "short",
-        "empty",
-        "wrong form",
-        "wrong accession",
-        "404",
-        "403",
-        "429",
-        "throttle page",
-    ],
-)
+@pytest.mark.parametrize("fault", [*REFUSALS, *BROKEN, *NOT_THE_FILING, "404"])
 def test_download_with_a_fault_is_complete_in_the_end(fault: str, tmp_path: Path, edgar: Edgar):
     accession = an_accession(edgar)
     edgar.faults[accession] = [fault, fault]
@@ -141,9 +128,9 @@ def test_download_with_a_fault_is_complete_in_the_end(fault: str, tmp_path: Path
     assert account.complete
     hold_complete(edgar, tmp_path)
     assert edgar.faults[accession] == []
-    assert bool(told) == (fault in ("403", "429", "throttle page"))
+    assert bool(told) == (fault in REFUSALS)
     put_aside = [path.stem for path in (tmp_path / ".edgar" / "quarantine").iterdir()]
-    assert put_aside == ([accession] if fault in ("short", "empty", "wrong form", "wrong accession") else [])
+    assert put_aside == ([accession] if fault in NOT_THE_FILING else [])
 
 
 @pytest.mark.parametrize(
@@ -326,7 +313,7 @@ def test_download_stays_below_ten_a_second_on_the_servers_clock_whatever_the_thr
     assert times[-1] - times[0] == pytest.approx(34 / 9, rel=0.25)
 
 
-@pytest.mark.parametrize("fault", ["403", "429", "throttle page"])
+@pytest.mark.parametrize("fault", REFUSALS)
 def test_download_refused_pauses_every_thread(fault: str, tmp_path: Path, edgar: Edgar):
     told: list[str] = []
     edgar.faults[an_accession(edgar)] = [fault]

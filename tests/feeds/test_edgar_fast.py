@@ -51,3 +51,5 @@ def test_worth_downloading_unless_the_sets_cover_it_and_know_of_no_trade(
 def test_worth_downloading_without_a_folder_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="`--fast`: expected a folder with the SEC's quarterly data sets, received"):
         worth_downloading(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="`--fast`: .*expected archives named like"):
+        worth_downloading(tmp_path)

@@ -69,6 +69,16 @@ def test_fetch_downloads_with_one_request_into_the_librarys_tree(form: str, tmp_
     assert [one.path for one in edgar.asked] == [f"/Archives/edgar/data/101/000000000115000001/{ACCESSION}.txt"]
 
 
+def test_fetch_of_a_filing_older_than_the_library_allows_is_downloaded(tmp_path: Path, edgar: Edgar):
+    with library_transfer(client(edgar), tmp_path) as transfer:
+        assert transfer.fetch(CIK, ACCESSION, "4", date(1993, 6, 1)).read_bytes() == GOOD
+
+
+def test_fetch_that_the_library_passes_over_is_an_error(tmp_path: Path, edgar: Edgar):
+    with pytest.raises(RuntimeError, match="sec-edgar-downloader: expected it to write"):
+        fetch(edgar, tmp_path, form="10-K")
+
+
 def test_fetch_replaces_what_an_earlier_attempt_left(tmp_path: Path, edgar: Edgar):
     filing_path(tmp_path, CIK, ACCESSION).parent.mkdir(parents=True)
     filing_path(tmp_path, CIK, ACCESSION).write_bytes(b"")

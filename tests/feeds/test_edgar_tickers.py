@@ -107,3 +107,11 @@ def test_ticker_file_gives_way_to_the_users_own(tmp_path: Path):
     merge_ticker_file(tmp_path, [Company("0001652044", "GOOG"), Company("0000320193", "AAPL")], [])
     merge_ticker_file(tmp_path, GOOGLE, GOOGLE)
     assert read_companies(tmp_path / "tickers.csv") == [Company("0000320193", "AAPL"), *GOOGLE]
+
+
+def test_ticker_file_takes_of_the_users_own_only_what_was_asked_for(tmp_path: Path):
+    other = Company("0000000001", "BBB")
+    merge_ticker_file(tmp_path, [GOOGLE[1]], [*GOOGLE, other])
+    assert read_companies(tmp_path / "tickers.csv") == GOOGLE
+    merge_ticker_file(tmp_path, [other], [*GOOGLE, other])
+    assert read_companies(tmp_path / "tickers.csv") == [other, *GOOGLE]
