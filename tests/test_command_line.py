@@ -70,6 +70,7 @@ def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[st
         (["--from", "2100-01-01"], "`--from`: expected a date inside the data"),
         (["--to", "1999-01-01"], "`--to`"),
         (["--to", "2018-06-29"], "too little history"),
+        (["--repair", "all"], "`--repair`: expected none or safe, received 'all'"),
         (["--tickers", "A,B", "--force"], "unknown ticker 'A'"),
     ],
 )
@@ -90,20 +91,19 @@ def test_run_into_a_folder_with_content_is_refused_and_it_is_untouched(
     ("content", "text"),
     [
         ("Date,Open,High,Low,Volume\n2020-01-02,1,1,1,1\n", "close"),
-        (BARS + "2020-01-03,1,1,1,1,1\n2020-01-02,1,1,1,1,1\n", "2020-01-02"),
-        (BARS + "2020-01-02,1,1,1,1,1\n2020-01-02,1,1,1,1,1\n", "2020-01-02"),
+        (BARS + "2020-01-02,1,1,1,1,1\n2020-01-02,2,2,2,2,1\n", "2020-01-02"),
         (BARS + "2020-01-02,1,1,2,1,1\n", "2020-01-02"),
         (BARS + "2020-01-02,one,1,1,1,1\n", "one"),
         ("", "empty"),
     ],
-    ids=["missing column", "unsorted", "duplicate", "high below low", "not a number", "empty"],
+    ids=["missing column", "duplicate", "high below low", "not a number", "empty"],
 )
-def test_run_on_a_broken_csv_names_ticker_and_defect(
+def test_run_on_a_broken_csv_without_repair_names_ticker_and_defect(
     content: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = write_prices(tmp_path / "prices")
     (folder / "BAD.csv").write_text(content)
-    words = ["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"]
+    words = ["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only", "--repair", "none"]
     expect_mistake(words, "BAD", capsys)
     expect_mistake(words, text, capsys)
 
