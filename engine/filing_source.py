@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.provenance import ROOT, path_digest
+from engine.provenance import code_digest, path_digest
 from engine.settings import split_filings
 from feeds.errors import EnvironmentFailure, InputError
 from feeds.openinsider import read_openinsider
@@ -86,14 +86,6 @@ def make_folder(folder: Path) -> None:
         raise EnvironmentFailure(
             f"cannot make {folder}: {error.strerror}; choose another `--cache`, or `none`"
         ) from error
-
-
-def code_digest(folder: str) -> str:
-    """Return a short digest of the code in one of our folders: results that other code made are no use."""
-    sha = hashlib.sha256()
-    for path in sorted((ROOT / folder).glob("*.py")):
-        sha.update(path.read_bytes())
-    return sha.hexdigest()[:12]
 
 
 def _quarterly(path: Path, tickers: Sequence[str] | None, cache: str | None, progress: Progress) -> TransactionTable:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from engine.filing_source import code_digest, make_folder, read_source, require_filings
+from engine.filing_source import make_folder, read_source, require_filings
 from engine.findings import finding_warnings
 from engine.price_inputs import membership_of, read_prices
+from engine.provenance import code_digest
 from engine.settings import Settings
 from feeds.errors import InputError, unknown_name
 from feeds.membership import Membership

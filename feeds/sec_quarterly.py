@@ -94,7 +94,7 @@ def read_sec_quarterly(
         ``tickers.csv`` (cik, ticker, from, to). Without that file a ticker belongs to the issuer that
         states it in most filings, quarter by quarter.
     tickers : sequence of str or None
-        Only the issuers of these; None for all, which takes about a gigabyte for ten years.
+        Only the issuers of these; None for all, which takes several gigabytes for ten years.
     progress : Progress
         Wraps the quarters.
 
