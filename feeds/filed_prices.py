@@ -96,8 +96,8 @@ def _written(
         return table
     column = rows["flags"].copy()
     column.iloc[asked] = pd.Series(flags, index=rows.index[asked], dtype=object)
-    rows = rows.assign(price_checked=prices, flags=column)
-    return replace(table, rows=rows.assign(value_usd=dollar_value(rows)))
+    value = dollar_value(pd.DataFrame({"table": rows["table"], "shares": rows["shares"], "price_checked": prices}))
+    return replace(table, rows=rows.assign(price_checked=prices, flags=column, value_usd=value))
 
 
 def _ranges(rows: pd.DataFrame, table: TransactionTable, panel: PricePanel) -> tuple[np.ndarray, np.ndarray]:

@@ -10,13 +10,14 @@ whose price cannot be true counts its person and adds no dollars.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from feeds.form4 import is_common_stock
 from feeds.insider_routine import classify
-from feeds.sessions import session_rows, trading_sessions
+from feeds.sessions import session_closes, trading_sessions
 
 _EARLIEST = pd.Timestamp("1990-01-02")
 # Far beyond any session: "never replaced".
@@ -52,8 +53,12 @@ class Clock:
         """Return the row of the first session that may know each instant; `NEVER` for NaT, E beyond the end."""
         rows = np.full(len(instants), NEVER, dtype=np.int64)
         known = instants.notna().to_numpy()
-        rows[known] = session_rows(pd.DatetimeIndex(instants[known]), self.sessions)
+        rows[known] = self._closes.searchsorted(pd.DatetimeIndex(instants[known]), side="right")
         return rows
+
+    @cached_property
+    def _closes(self) -> pd.DatetimeIndex:
+        return session_closes(self.sessions)
 
 
 @dataclass(frozen=True)

@@ -6,34 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from feeds.errors import InputError
-from feeds.form4 import parse_submission
 from feeds.insider import INSIDER_COLUMNS, average_dollar_volume, explain, insider_features
 from feeds.insider_routine import OPPORTUNISTIC, ROUTINE, UNCLASSIFIED, classify
-from feeds.sessions import session_closes
-from feeds.transactions import Coverage, table_of_filings, ticker_frame
+from feeds.transactions import Coverage, ticker_frame
 from tests.conftest import build_panel
 from tests.feeds import filing_texts as texts
+from tests.feeds.insider_market import ADJUSTED, AS_TRADED, WHOLE, filing, table
 
-TICKERS = ticker_frame([("0000000101", "T000", None, None), ("0000000102", "T001", None, None)])
-WHOLE = Coverage(pd.Timestamp("2015-01-02 12:00", tz="UTC"), pd.Timestamp("2016-12-30", tz="UTC"))
 ORIGINAL = "<dateOfOriginalSubmission>2015-02-03</dateOfOriginalSubmission>"
-AS_TRADED = build_panel(sessions=130, tickers=3)
-# Filed prices are not compared with these bars, so that tests may use round ones.
-PANEL = replace(AS_TRADED, price_basis="split_adjusted")
-
-
-def filing(*rows, number=1, accepted="20150203120000", form="4", **document):
-    xml = texts.document(rows or [texts.transaction()], form=form, **document)
-    accession = f"0000000001-15-{number:06d}"
-    return parse_submission(texts.submission(xml, accession=accession, accepted=accepted, form=form), accession)
-
-
-def table(*filings, tickers=TICKERS, coverage=WHOLE):
-    return replace(table_of_filings(filings, tickers), coverage=coverage)
+PANEL = ADJUSTED
 
 
 def values(made, name, ticker="T000", panel=PANEL):
@@ -258,113 +241,3 @@ def test_explain_of_an_unknown_ticker_or_session_says_what_is_valid():
         explain(table(filing()), PANEL, "T0000", "2015-02-03")
     with pytest.raises(InputError, match="expected one of the panel's sessions from 2015-01-02"):
         explain(table(filing()), PANEL, "T000", "2015-02-01")
-
-
-CLOSES = session_closes(PANEL.sessions)
-
-
-@st.composite
-def some_filings(draw, form_choices=("4", "4", "4", "4/A")):
-    filings = []
-    for number in range(draw(st.integers(0, 14))):
-        row = draw(st.integers(1, 100))
-        accepted = (CLOSES[row] + pd.Timedelta(hours=draw(st.integers(-5, 5)))).tz_convert("America/New_York")
-        day = PANEL.sessions[draw(st.integers(max(0, row - 4), row - 1))]
-        owners = draw(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=2, unique=True))
-        rows = [
-            texts.transaction(
-                draw(st.sampled_from("PPSM")),
-                draw(st.sampled_from([10, 20])),
-                draw(st.sampled_from([50, 60, 5_000])),
-                date=day.strftime("%Y-%m-%d"),
-                nature=draw(st.sampled_from("DI")),
-            )
-            for _ in range(draw(st.integers(0, 2)))
-        ]
-        filings.append(
-            filing(
-                *(rows or [""]),
-                number=number,
-                form=draw(st.sampled_from(form_choices)),
-                accepted=accepted.strftime("%Y%m%d%H%M%S"),
-                issuer=draw(st.sampled_from(["0000000101", "0000000102"])),
-                owners=[{"cik": f"000000900{owner}"} for owner in owners],
-            )
-        )
-    return filings
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(some_filings(), some_filings(), st.integers(5, 100))
-def test_features_up_to_a_cut_ignore_every_later_filing(filings, others, cut):
-    """Later filings removed, others added in their place, later amendments among both."""
-    early = [one for one in filings if one.accepted_at < CLOSES[cut]]
-    late = [replace(one, accession=f"9{one.accession[1:]}") for one in others if one.accepted_at >= CLOSES[cut]]
-    full = insider_features(table(*filings), AS_TRADED).values[: cut + 1]
-    np.testing.assert_array_equal(insider_features(table(*early), AS_TRADED).values[: cut + 1], full)
-    np.testing.assert_array_equal(insider_features(table(*early, *late), AS_TRADED).values[: cut + 1], full)
-    before = AS_TRADED.until(AS_TRADED.sessions[cut])
-    np.testing.assert_array_equal(insider_features(table(*filings), before).values, full)
-
-
-def slow_values(made, panel, row, column):
-    """The definitions, one row after the other, for a table without joint owners."""
-    closes = session_closes(panel.sessions)
-    buys, sells, buyers, sellers, close_buyers, last = 0.0, 0.0, set(), set(), set(), None
-    for one in made.rows.itertuples():
-        known = int((closes <= one.accepted_at).sum())
-        shown = known <= row and (pd.isna(one.valid_to) or int((closes <= one.valid_to).sum()) > row)
-        ago = row - int((closes <= one.first_accepted_at).sum())
-        if not shown or one.code not in "PS" or one.duplicate_of or one.ticker != panel.tickers[column]:
-            continue
-        dollars = one.shares * one.price_checked
-        person = one.owner_ciks[0]
-        if one.code == "P":
-            last = ago if last is None else min(last, ago)
-            buys += dollars if ago < 21 else 0
-            buyers |= {person} if ago < 63 else set()
-            close_buyers |= {person} if ago < 21 else set()
-        else:
-            sells += dollars if ago < 21 else 0
-            sellers |= {person} if ago < 63 else set()
-    volume = np.nanmean(panel.dollar_volume[max(0, row - 62) : row + 1, column])
-    return [
-        1,
-        math.log1p(buys / volume),
-        math.log1p(sells / volume),
-        (len(buyers) - len(sellers)) / (len(buyers) + len(sellers) + 1),
-        min(len(close_buyers), 5) / 5,
-        float(buys > 0),
-        0.0 if last is None else math.exp(-last / 21),
-    ]
-
-
-def test_features_agree_with_a_slow_reference():
-    rng = np.random.default_rng(3)
-    filings = []
-    for number in range(600):
-        row = int(rng.integers(1, 120))
-        accepted = (CLOSES[row] + pd.Timedelta(hours=int(rng.integers(-5, 6)))).tz_convert("America/New_York")
-        trade = texts.transaction(
-            str(rng.choice(["P", "S", "M"])),
-            int(rng.integers(1, 900)),
-            50,
-            date=PANEL.sessions[row - 1].strftime("%Y-%m-%d"),
-        )
-        filings.append(
-            filing(
-                trade,
-                number=number,
-                form=str(rng.choice(["4", "4", "4/A"])),
-                accepted=accepted.strftime("%Y%m%d%H%M%S"),
-                issuer=str(rng.choice(["0000000101", "0000000102"])),
-                owners=[{"cik": f"00000090{rng.integers(10, 18)}"}],
-            )
-        )
-    made = table(*filings)
-    assert made.rows["valid_to"].notna().sum() > 3
-    panel = replace(PANEL, price_basis="split_adjusted")
-    fast = insider_features(made, panel).values
-    for row in range(0, 130, 3):
-        for column in (0, 1):
-            np.testing.assert_allclose(fast[row, column], slow_values(made, panel, row, column), atol=1e-12)
