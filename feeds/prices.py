@@ -28,6 +28,7 @@ from feeds.quality_panel import panel_findings
 from feeds.sessions import trading_sessions
 
 _NAMES_SHOWN = 12
+_STOCKS_A_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -332,12 +333,23 @@ def _assemble(tables: Mapping[str, SourceBars], basis: PriceBasis) -> PricePanel
     last = max(bars.dates[-1] for bars in tables.values())
     sessions = trading_sessions(first, last)
     days = sessions.to_numpy().astype("datetime64[D]")
-    arrays = {name: np.full((len(sessions), len(tables)), np.nan) for name in BAR_FIELDS}
-    for column, bars in enumerate(tables.values()):
-        rows = np.searchsorted(days, bars.dates)
-        for name, values in _traded_series(bars).items():
-            arrays[name][rows, column] = values
+    arrays = {name: np.empty((len(sessions), len(tables))) for name in BAR_FIELDS}
+    every = list(tables.values())
+    for start in range(0, len(every), _STOCKS_A_BLOCK):
+        columns = slice(start, start + _STOCKS_A_BLOCK)
+        for name, block in _block(every[columns], days).items():
+            arrays[name][:, columns] = block.T
     return PricePanel(sessions=sessions, tickers=tuple(tables), price_basis=basis, **arrays)
+
+
+def _block(tables: Sequence[SourceBars], days: np.ndarray) -> dict[str, np.ndarray]:
+    """Return some stocks' traded series, shape [B, T]: filling whole columns of the panel is slow."""
+    block = {name: np.full((len(tables), len(days)), np.nan) for name in BAR_FIELDS}
+    for row, bars in enumerate(tables):
+        at = np.searchsorted(days, bars.dates)
+        for name, values in _traded_series(bars).items():
+            block[name][row, at] = values
+    return block
 
 
 def _traded_series(bars: SourceBars) -> dict[str, np.ndarray]:
