@@ -32,7 +32,7 @@ LARGE_MOVE, LEVEL_JUMP = float(np.log(1.3)), float(np.log(8.0))
 SPLICE_GAP_SESSIONS = 20
 VOLUME_COLLAPSE, VOLUME_EXPLOSION = 0.01, 1000.0
 SPLIT_RATIOS = np.array([1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100])
-SPLIT_MAX_VOLUME, SPLIT_MAX_RANGE, SPLIT_MIN_STEPS = 2.0, 3.0, 5.0
+SPLIT_MAX_VOLUME, SPLIT_MAX_RANGE, SPLIT_MIN_STEPS = 3.0, 3.0, 5.0
 SPIKE_BARS, SPIKE_RETURN = 5, float(np.log(1.2))
 WINDOW_BARS, MINIMUM_BARS = 63, 20
 
@@ -192,9 +192,10 @@ class Moves:
         usual = float(np.median(past)) if len(past) else 0.0
         return float(self.dollars[k] / usual) if usual > 0 else float("nan")
 
-    def beyond(self, k: int) -> float:
-        """Return how far the level at `k` lies outside all levels of the bars before, 0 inside."""
-        past = self.level[max(k - WINDOW_BARS, 0) : k]
+    def beyond(self, k: int, wild: np.ndarray) -> float:
+        """Return how far the level at `k` lies outside all levels of the bars before but `wild` ones, 0 inside."""
+        rows = slice(max(k - WINDOW_BARS, 0), k)
+        past = self.level[rows][~wild[rows]]
         return float(max(self.level[k] - past.max(), past.min() - self.level[k], 0.0))
 
 
@@ -236,14 +237,19 @@ def price_events(moves: Moves) -> list[Event]:
     found: list[Event] = []
     large = np.flatnonzero(np.abs(moves.total) > LARGE_MOVE).tolist()
     missed = missed_sessions(moves.bars.dates) if large else np.zeros(0)
+    wild = np.zeros(len(moves.level), dtype=bool)
     resume = MINIMUM_BARS
     for k in large:
-        reason = (_splice(moves, k, int(missed[k])) or _false_level(moves, k)) if k >= resume else None
+        if k < resume:
+            continue
+        beyond = moves.beyond(k, wild)
+        reason = _splice(moves, k, int(missed[k]), beyond) or _false_level(moves, k, beyond)
         if reason is None:
             continue
         bars = _bars_until_back(moves, k)
         event = _spike(moves, k, bars) if bars else Event(k, 1, reason[0], "error", reason[1], "exclude")
         found.append(event)
+        wild[k : k + bars] = True
         resume = k + bars + 1  # the way back is no second event
     return found
 
@@ -260,9 +266,9 @@ def _spike(moves: Moves, k: int, bars: int) -> Event:
     return Event(k, bars, "price spike", "error", told, "remove")
 
 
-def _splice(moves: Moves, k: int, missed: int) -> tuple[str, str] | None:
+def _splice(moves: Moves, k: int, missed: int, beyond: float) -> tuple[str, str] | None:
     """Return kind and detail where another company's stock goes on under the ticker."""
-    if moves.beyond(k) < LARGE_MOVE / 2:
+    if beyond < LARGE_MOVE / 2:
         return None
     ratio = moves.volume_ratio(k)
     if missed >= SPLICE_GAP_SESSIONS:
@@ -274,7 +280,7 @@ def _splice(moves: Moves, k: int, missed: int) -> tuple[str, str] | None:
     return "spliced series", f"{_step_text(moves, k)} {why}"
 
 
-def _false_level(moves: Moves, k: int) -> tuple[str, str] | None:
+def _false_level(moves: Moves, k: int, beyond: float) -> tuple[str, str] | None:
     """Return kind and detail of an unadjusted split, or of a level out of all bounds."""
     if abs(moves.jump[k]) > FACTOR_JUMP and not moves.held[k]:
         return None
@@ -282,7 +288,7 @@ def _false_level(moves: Moves, k: int) -> tuple[str, str] | None:
     if ratio is not None:
         told = f"{_step_text(moves, k)}, a ratio of {ratio:g}, at its usual traded value and without an adjustment"
         return "unadjusted split", told
-    if abs(moves.total[k]) < LEVEL_JUMP or moves.beyond(k) < LEVEL_JUMP / 2:
+    if abs(moves.total[k]) < LEVEL_JUMP or beyond < LEVEL_JUMP / 2:
         return None
     return "spliced series", f"{_step_text(moves, k)} and it stays there"
 
@@ -294,7 +300,8 @@ def _split_ratio(moves: Moves, k: int) -> float | None:
     step = np.sign(moves.total[k]) * np.log(ratio)
     tolerance = float(np.clip(3 * moves.volatility(k), 0.03, 0.08))
     overnight = moves.open[k] + moves.total[k] - moves.close[k]
-    near = abs(moves.total[k] - step) < tolerance and abs(overnight - step) < tolerance
+    # The open is nearer to the ratio than the close, after a day's trading.
+    near = abs(overnight - step) < tolerance and abs(moves.total[k] - step) < tolerance + 0.02
     quiet = VOLUME_COLLAPSE < moves.volume_ratio(k) < SPLIT_MAX_VOLUME and size > SPLIT_MIN_STEPS * _usual_step(
         moves, k
     )

@@ -172,6 +172,14 @@ def test_check_ticker_price_spike_is_removed_and_the_rest_goes_on(factor, count)
     assert result.bars.dates.tolist() == np.delete(BARS.dates, np.arange(AT, AT + count)).tolist()
 
 
+def test_check_ticker_second_spike_after_the_first_is_removed_too():
+    result = checked(scaled(scaled(BARS, slice(AT, AT + 2), 10.0), slice(AT + 3, AT + 4), 10.0))
+    assert told(result) == [
+        (DAY, "price spike", "error", "rows removed"),
+        (str(BARS.dates[AT + 3]), "price spike", "error", "row removed"),
+    ]
+
+
 def test_check_ticker_later_findings_of_an_excluded_ticker_are_few_and_splices_all_told():
     planted = changed(scaled(BARS, LATER, 0.49, volume=1e-4), volume=dict.fromkeys(range(AT + 10, 270, 2), -1.0))
     planted = scaled(planted, slice(280, None), 1000.0)
