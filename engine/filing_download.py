@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -69,6 +71,9 @@ def _listed(title: str, failures: list[Failure]) -> list[str]:
     if not failures:
         return []
     lines = [title, *(f"  {one.name}: {one.reason}" for one in failures[:_MOST_SHOWN])]
+    kinds = Counter(re.split(r" \(after|;|: \d", one.reason)[0] for one in failures)
+    if len(failures) > 1:
+        lines.insert(1, "  in all: " + ", ".join(f"{number:,} × {kind}" for kind, number in kinds.most_common(5)))
     if len(failures) > _MOST_SHOWN:
         lines.append(f"  and {len(failures) - _MOST_SHOWN:,} more; all are in .edgar/manifest.sqlite")
     return lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from feeds.form4 import Form4Error, parse_submission
+from feeds.form4 import FORMS, Form4Error, Header, parse_submission
 from feeds.sgml import split_submission
 
 _STARTS = (b"<SEC-DOCUMENT>", b"-----BEGIN PRIVACY")
@@ -68,17 +68,16 @@ def _checked(content: bytes, accession: str) -> Checked:
         header, _ = split_submission(content)
     except Form4Error as error:
         return _without_document(content, accession, str(error))
-    if header is None:
-        raise BadFiling("not a filing: it has no header")
-    form = _require(header.accession, header.form, accession)
+    form = _require(header, accession)
     reason, issuer = _document(content, accession)
-    return Checked(form, header.accepted_at, issuer or header.issuer_cik, reason)
+    return _described(header, form, issuer, reason)
 
 
-def _require(found: str | None, form: str | None, accession: str) -> str:
+def _require(header: Header | None, accession: str) -> str:
+    found, form = (header.accession, header.form) if header else (None, None)
     if found != accession:
         raise BadFiling(f"another filing: its header names {found}")
-    if form not in ("4", "4/A"):
+    if form not in FORMS:
         raise BadFiling(f"another form: expected 4 or 4/A, received {form}")
     return form
 
@@ -97,6 +96,9 @@ def _without_document(content: bytes, accession: str, reason: str) -> Checked:
     """Read the header of a submission without an XML block, by lending it an empty one."""
     head = content[: 64 * 1024].split(b"<DOCUMENT>")[0]
     header, _ = split_submission(head + b"<XML></XML>")
-    if header is None:
-        raise BadFiling("not a filing: it has no header")
-    return Checked(_require(header.accession, header.form, accession), header.accepted_at, header.issuer_cik, reason)
+    return _described(header, _require(header, accession), None, reason)
+
+
+def _described(header: Header | None, form: str, issuer: str | None, reason: str | None) -> Checked:
+    accepted_at, stated = (header.accepted_at, header.issuer_cik) if header else (None, None)
+    return Checked(form, accepted_at, issuer or stated, reason)

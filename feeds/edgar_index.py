@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from feeds.edgar_http import Client, Transient
+from feeds.form4 import FORMS
 
-FORMS = ("4", "4/A")
 _VALIDATORS = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
 
 

@@ -216,9 +216,7 @@ def quick(edgar: Edgar, **changes: Any) -> EdgarSettings:
         "per_second": 500.0,
         "pause_s": 0.3,
         "backoff_s": 0.01,
-        "connect_s": 2.0,
-        "read_s": 0.4,
-        "whole_s": 1.5,
+        "read_s": 10.0,
         "www": edgar.address,
         "data": edgar.address,
     }

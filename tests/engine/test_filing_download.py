@@ -119,10 +119,11 @@ def test_download_that_is_incomplete_ends_with_1_and_says_why(edgar: Edgar, caps
 
 
 def test_account_lists_twenty_failures_and_counts_the_rest():
-    failures = [Failure(f"F{number}", "HTTP status 503") for number in range(25)]
+    failures = [Failure(f"F{number}", f"HTTP status 503 (after {number} attempts)") for number in range(25)]
     account = Account(companies=1, expected=30, downloaded=5, failures=failures, unparsed=[Failure("U", "why")])
     table = account_table(account)
-    assert "  F19: HTTP status 503" in table
+    assert "not there, and why:\n  in all: 25 × HTTP status 503\n  F0: HTTP status 503" in table
+    assert "  F19: HTTP status 503 (after 19 attempts)" in table
     assert "F20" not in table
     assert "  and 5 more; all are in .edgar/manifest.sqlite" in table
     assert "kept as the SEC sends them, but not readable:\n  U: why" in table

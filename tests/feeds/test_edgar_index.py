@@ -104,6 +104,9 @@ def test_index_that_is_no_json_is_asked_for_again(tmp_path: Path, edgar: Edgar):
     edgar.faults[f"CIK{CIK}.json"] = ["empty", "short"]
     assert days_in(cache_in(tmp_path, edgar), edgar, "2015-05-01", "2015-12-31") == ["2015-05-04 4", "2015-06-01 4"]
     assert len(edgar.times()) == 3
+    edgar.faults[f"CIK{CIK}.json"] = ["short"] * 9
+    with pytest.raises(Transient, match="answer is not JSON"):
+        days_in(cache_in(tmp_path, edgar), edgar, "2015-05-01", "2015-12-31")
 
 
 @pytest.mark.parametrize(("cik", "expected"), [("0000320193", 1218), ("0000007084", None)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,14 @@ def test_manifest_that_is_no_database_is_named(tmp_path: Path):
         open_manifest(tmp_path / "m.sqlite"),
     ):
         pass
+
+
+def test_manifest_on_a_full_disk_says_so(tmp_path: Path):
+    with (
+        pytest.raises(EnvironmentFailure, match=r"cannot write .*m\.sqlite: database or disk is full; make room"),
+        open_manifest(tmp_path / "m.sqlite"),
+    ):
+        raise sqlite3.OperationalError("database or disk is full")
 
 
 def test_manifest_closed_takes_no_more(tmp_path: Path):

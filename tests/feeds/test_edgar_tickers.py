@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from feeds.edgar_download import Order, download_filings
 from feeds.edgar_http import Client
 from feeds.edgar_index import IndexCache, Window
 from feeds.edgar_pace import Pace
@@ -79,6 +80,19 @@ def test_map_with_another_layout_is_told(tmp_path: Path, edgar: Edgar):
     edgar.tickers = [[1]]
     with pytest.raises(EnvironmentFailure, match="expected the SEC's list of tickers, received another layout"):
         find(edgar, tmp_path, ["AAPL"])
+
+
+def test_map_that_cannot_be_had_names_the_way_out(tmp_path: Path, edgar: Edgar):
+    edgar.faults["company_tickers_exchange.json"] = ["503"] * 9
+    order = Order(["AAPL"], [], WINDOW)
+    with pytest.raises(EnvironmentFailure, match=r"the SEC's list of tickers: HTTP status 503; try again later, or"):
+        download_filings(order, tmp_path, quick(edgar))
+
+
+def test_ticker_file_that_cannot_be_written_is_told(tmp_path: Path):
+    (tmp_path / "tickers.csv").mkdir()
+    with pytest.raises(EnvironmentFailure, match=r"cannot write .*tickers\.csv: Is a directory"):
+        merge_ticker_file(tmp_path, GOOGLE, [])
 
 
 def test_file_of_companies_that_cannot_be_read_is_the_users_mistake(tmp_path: Path):
