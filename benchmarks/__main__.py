@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import demo
+from benchmarks import demo, prices
 
+print("prices: 464 stocks with 2,693 sessions\n")
+prices.main()
 print("demo: the whole way on the embedded market\n")
 demo.main()

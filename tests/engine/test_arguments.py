@@ -24,6 +24,8 @@ def test_parse_flags_without_command_belong_to_run():
         (["run", "--prise", "x"], r"unrecognized arguments: --prise x Did you mean '--prices'"),
         (["run", "--cash"], r"argument --cash: expected one argument; see `run_backtest.py run --help`"),
         (["list", "stuff"], r"invalid choice: 'stuff'"),
+        (["download"], r"`download`: expected one of prices, filings, received 'none'"),
+        (["download", "price"], r"`download`: expected one of .*, received 'price'. Did you mean 'prices'"),
     ],
 )
 def test_parse_wrong_words_are_the_users_mistake(words: list[str], text: str):
@@ -37,7 +39,9 @@ def test_split_param_without_name_or_value_is_refused(text: str):
         split_param(text)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["filings", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["filings", "--help"], ["download", "prices", "--help"]]
+)
 def test_parse_help_ends_well_and_names_the_commands(words: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
         parse(words)
