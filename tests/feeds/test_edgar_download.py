@@ -201,6 +201,8 @@ def test_download_into_an_earlier_tree_repairs_what_is_bad_and_keeps_the_rest(
     assert account.complete
     assert (account.present, account.repaired) == (len(filings) - 3, 3)
     assert in_tree(tmp_path) == edgar.filings
+    table = read_filings(tmp_path)
+    assert (table.n_filings, table.refused) == (29, ())
     asked = {accession for accession in edgar.filings if edgar.times(accession)}
     assert asked == set(edgar.filings) - set(filings) | set(bad)
     assert sorted(path.stem for path in (tmp_path / ".edgar" / "quarantine").iterdir()) == bad
