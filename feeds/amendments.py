@@ -225,9 +225,8 @@ def _written(rows: pd.DataFrame, states: list[_Row]) -> pd.DataFrame:
             filled = pd.Series(values, dtype="object" if name == "amendment_of" else "int64")
             rows.loc[list(values), name] = filled.astype(rows[name].dtype)
     unmatched = {s.position for s in states if s.replaces is None} & set(rows.index[amended])
-    rows["flags"] = pd.Series(
-        [[*f, "amendment_unmatched"] if i in unmatched else f for i, f in zip(rows.index, rows["flags"], strict=True)],
-        index=rows.index,
-        dtype=object,
-    )
+    if unmatched:
+        places = sorted(unmatched)
+        flags = [[*held, "amendment_unmatched"] for held in rows.loc[places, "flags"]]
+        rows.loc[places, "flags"] = pd.Series(flags, index=places, dtype=object)
     return rows
