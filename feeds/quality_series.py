@@ -9,7 +9,7 @@ cases it is taken out from the session on which it appears.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -35,6 +35,7 @@ SPLIT_RATIOS = np.array([1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 
 SPLIT_MAX_VOLUME, SPLIT_MAX_RANGE, SPLIT_MIN_STEPS = 3.0, 3.0, 5.0
 SPIKE_BARS, SPIKE_RETURN = 5, float(np.log(1.2))
 WINDOW_BARS, MINIMUM_BARS = 63, 20
+SMALLEST_RANGE = 0.005
 
 
 @dataclass(frozen=True)
@@ -121,16 +122,22 @@ def missed_sessions(dates: np.ndarray) -> np.ndarray:
     return np.diff(at, prepend=at[:1] - 1) - 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Moves:
     """A ticker's steps from bar to bar in logarithms, 0 at the first bar, shape [K] each.
 
     Attributes
     ----------
     bars : SourceBars
+    wild : ndarray of bool, shape [K]
+        Bars that were found to be spikes: no later one is compared with them.
     """
 
     bars: SourceBars
+    wild: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wild = np.zeros(len(self.bars), dtype=bool)
 
     @cached_property
     def close(self) -> np.ndarray:
@@ -177,25 +184,42 @@ class Moves:
         """Traded value."""
         return self.bars.close * self.bars.volume
 
-    def before(self, k: int) -> slice:
+    def past(self, k: int) -> np.ndarray:
         """Return the rows that row `k` is compared with."""
-        return slice(max(k - WINDOW_BARS, 1), k)
+        rows = np.arange(max(k - WINDOW_BARS, 0), k)
+        return rows[~self.wild[rows]]
+
+    def past_steps(self, k: int) -> np.ndarray:
+        """Return the sizes of the steps before `k`, none to a wild bar or back from one."""
+        rows = self.past(k)
+        rows = rows[rows > 0]
+        return np.asarray(np.abs(self.total[rows[~self.wild[rows - 1]]]))
 
     def volatility(self, k: int) -> float:
-        """Return a robust standard deviation of the bars before `k`; 0 without any."""
-        past = np.abs(self.total[self.before(k)])
-        return float(1.4826 * np.median(past)) if len(past) else 0.0
+        """Return a robust standard deviation of the steps before `k`; 0 without any."""
+        steps = self.past_steps(k)
+        return float(1.4826 * np.median(steps)) if len(steps) else 0.0
+
+    def usual_step(self, k: int) -> float:
+        """Return the mean size of the steps before `k`; 0 without any."""
+        steps = self.past_steps(k)
+        return float(steps.mean()) if len(steps) else 0.0
 
     def volume_ratio(self, k: int) -> float:
         """Return the traded value at `k` over its median before; NaN where nothing was traded before."""
-        past = self.dollars[max(k - WINDOW_BARS, 0) : k]
-        usual = float(np.median(past)) if len(past) else 0.0
+        rows = self.past(k)
+        usual = float(np.median(self.dollars[rows])) if len(rows) else 0.0
         return float(self.dollars[k] / usual) if usual > 0 else float("nan")
 
-    def beyond(self, k: int, wild: np.ndarray) -> float:
-        """Return how far the level at `k` lies outside all levels of the bars before but `wild` ones, 0 inside."""
-        rows = slice(max(k - WINDOW_BARS, 0), k)
-        past = self.level[rows][~wild[rows]]
+    def range_ratio(self, k: int) -> float:
+        """Return the range of the bar at `k` over its median before."""
+        rows = np.append(self.past(k), k)
+        ranges = np.log(self.bars.high[rows] / self.bars.low[rows])
+        return float(ranges[-1] / max(np.median(ranges[:-1]), SMALLEST_RANGE))
+
+    def beyond(self, k: int) -> float:
+        """Return how far the level at `k` lies outside all levels of the bars before, 0 inside."""
+        past = self.level[self.past(k)]
         return float(max(self.level[k] - past.max(), past.min() - self.level[k], 0.0))
 
 
@@ -237,19 +261,17 @@ def price_events(moves: Moves) -> list[Event]:
     found: list[Event] = []
     large = np.flatnonzero(np.abs(moves.total) > LARGE_MOVE).tolist()
     missed = missed_sessions(moves.bars.dates) if large else np.zeros(0)
-    wild = np.zeros(len(moves.level), dtype=bool)
     resume = MINIMUM_BARS
     for k in large:
         if k < resume:
             continue
-        beyond = moves.beyond(k, wild)
-        reason = _splice(moves, k, int(missed[k]), beyond) or _false_level(moves, k, beyond)
+        reason = _splice(moves, k, int(missed[k])) or _false_level(moves, k)
         if reason is None:
             continue
         bars = _bars_until_back(moves, k)
         event = _spike(moves, k, bars) if bars else Event(k, 1, reason[0], "error", reason[1], "exclude")
         found.append(event)
-        wild[k : k + bars] = True
+        moves.wild[k : k + bars] = True
         resume = k + bars + 1  # the way back is no second event
     return found
 
@@ -266,9 +288,9 @@ def _spike(moves: Moves, k: int, bars: int) -> Event:
     return Event(k, bars, "price spike", "error", told, "remove")
 
 
-def _splice(moves: Moves, k: int, missed: int, beyond: float) -> tuple[str, str] | None:
+def _splice(moves: Moves, k: int, missed: int) -> tuple[str, str] | None:
     """Return kind and detail where another company's stock goes on under the ticker."""
-    if beyond < LARGE_MOVE / 2:
+    if moves.beyond(k) < LARGE_MOVE / 2:
         return None
     ratio = moves.volume_ratio(k)
     if missed >= SPLICE_GAP_SESSIONS:
@@ -280,7 +302,7 @@ def _splice(moves: Moves, k: int, missed: int, beyond: float) -> tuple[str, str]
     return "spliced series", f"{_step_text(moves, k)} {why}"
 
 
-def _false_level(moves: Moves, k: int, beyond: float) -> tuple[str, str] | None:
+def _false_level(moves: Moves, k: int) -> tuple[str, str] | None:
     """Return kind and detail of an unadjusted split, or of a level out of all bounds."""
     if abs(moves.jump[k]) > FACTOR_JUMP and not moves.held[k]:
         return None
@@ -288,7 +310,7 @@ def _false_level(moves: Moves, k: int, beyond: float) -> tuple[str, str] | None:
     if ratio is not None:
         told = f"{_step_text(moves, k)}, a ratio of {ratio:g}, at its usual traded value and without an adjustment"
         return "unadjusted split", told
-    if abs(moves.total[k]) < LEVEL_JUMP or beyond < LEVEL_JUMP / 2:
+    if abs(moves.total[k]) < LEVEL_JUMP or moves.beyond(k) < LEVEL_JUMP / 2:
         return None
     return "spliced series", f"{_step_text(moves, k)} and it stays there"
 
@@ -302,24 +324,12 @@ def _split_ratio(moves: Moves, k: int) -> float | None:
     overnight = moves.open[k] + moves.total[k] - moves.close[k]
     # The open is nearer to the ratio than the close, after a day's trading.
     near = abs(overnight - step) < tolerance and abs(moves.total[k] - step) < tolerance + 0.02
-    quiet = VOLUME_COLLAPSE < moves.volume_ratio(k) < SPLIT_MAX_VOLUME and size > SPLIT_MIN_STEPS * _usual_step(
-        moves, k
+    ordinary = (
+        VOLUME_COLLAPSE < moves.volume_ratio(k) < SPLIT_MAX_VOLUME
+        and moves.range_ratio(k) < SPLIT_MAX_RANGE
+        and size > SPLIT_MIN_STEPS * moves.usual_step(k)
     )
-    return ratio if near and quiet and _range(moves.bars, k) < SPLIT_MAX_RANGE * _usual_range(moves, k) else None
-
-
-def _usual_step(moves: Moves, k: int) -> float:
-    past = np.abs(moves.total[moves.before(k)])
-    return float(past.mean()) if len(past) else 0.0
-
-
-def _range(bars: SourceBars, k: int) -> float:
-    return float(np.log(bars.high[k] / bars.low[k]))
-
-
-def _usual_range(moves: Moves, k: int) -> float:
-    rows = slice(max(k - WINDOW_BARS, 0), k)
-    return float(max(np.median(np.log(moves.bars.high[rows] / moves.bars.low[rows])), 0.005))
+    return ratio if near and ordinary else None
 
 
 def _step_text(moves: Moves, k: int) -> str:
