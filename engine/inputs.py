@@ -171,15 +171,15 @@ def load_inputs(settings: Settings, progress: Progress) -> Inputs:
 
 def notes_of(settings: Settings) -> list[str]:
     """Return the sentences that a report shows before any number."""
-    if settings.prices == "synthetic":
-        return describe(market_settings(settings))
+    invented = describe(market_settings(settings)) if settings.prices == "synthetic" else []
     if settings.universe is not None:
         return [
+            *invented,
             f"Universe: members by {Path(settings.universe).name}. A stock is bought only while the file has it as a "
             "member; what is held when a membership ends is sold by the strategy's usual rules. The model learns from, "
-            "and compares with, all of the file's stocks that have prices, members at the time or not."
+            "and compares with, every stock that has prices, members at the time or not.",
         ]
-    return [
+    return invented or [
         "Universe: the stocks in the price source, without point-in-time membership. If they are survivors, "
         "as in most files taken later, every return here is too high."
     ]

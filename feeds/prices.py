@@ -216,12 +216,12 @@ def open_source(spec: str) -> PriceSource:
     kind, _, place = spec.partition(":")
     if kind == "yahoo":
         raise InputError(
-            "`--prices yahoo`: expected prices on disk, received a download, which this version does not do; "
-            "save them and use csv:DIR or parquet:FILE"
+            "`yahoo`: expected prices on disk, received a download; fetch them with "
+            "`run_backtest.py download prices` and use parquet:DIR"
         )
     if kind not in _SOURCES:
         raise InputError(
-            f"`--prices`: expected synthetic, csv:DIR or parquet:FILE, received {spec!r}."
+            f"`--prices`: expected synthetic, csv:DIR, parquet:FILE|DIR or yahoo, received {spec!r}."
             f"{did_you_mean(kind, ('synthetic', *_SOURCES))}"
         )
     if not place:

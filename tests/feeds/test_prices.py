@@ -341,10 +341,13 @@ def test_load_prices_no_tickers_raises(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("yahoo", "`--prices yahoo`: .* this version does not do; save them and use csv:DIR or parquet:FILE"),
-        ("parqet:p", r"expected synthetic, csv:DIR or parquet:FILE, received 'parqet:p'. Did you mean 'parquet'\?"),
-        ("prices", "`--prices`: expected synthetic, csv:DIR or parquet:FILE, received 'prices'"),
-        ("", "`--prices`: expected synthetic, csv:DIR or parquet:FILE, received ''"),
+        ("yahoo", "`yahoo`: expected prices on disk, received a download; fetch them with .* and use parquet:DIR"),
+        (
+            "parqet:p",
+            r"expected synthetic, csv:DIR, parquet:FILE.DIR or yahoo, received 'parqet:p'. Did you mean 'parquet'\?",
+        ),
+        ("prices", "`--prices`: expected synthetic, csv:DIR, parquet:FILE.DIR or yahoo, received 'prices'"),
+        ("", "`--prices`: expected synthetic, csv:DIR, parquet:FILE.DIR or yahoo, received ''"),
         ("csv", "`--prices csv`: expected a path after the colon, received none; write csv:PATH"),
         ("parquet:", "`--prices parquet`: expected a path after the colon, received none; write parquet:PATH"),
         ("csv:none/such", "`csv:none/such`: expected a folder .*, received a path that does not exist"),
