@@ -73,7 +73,11 @@ def parse_candidate(candidate: Candidate, root: Path) -> Parsed:
 
 def shown(path: Path, root: Path) -> str:
     """Return a file's path as messages show it: below `root`."""
-    return path.name if path == root else path.relative_to(root).as_posix()
+    if path == root:
+        return path.name
+    # As `relative_to`, which is much slower; what is shown lies below the root.
+    whole, start = path.as_posix(), root.as_posix()
+    return whole if start == "." else whole[len(start) :].lstrip("/")
 
 
 def _files(root: Path) -> Iterator[Path]:

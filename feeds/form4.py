@@ -32,7 +32,7 @@ from zoneinfo import ZoneInfo
 
 from feeds.filing_notes import Plan, PlanReader, price_is_average, read_footnotes
 from feeds.insider_roles import Role, role_of, strongest
-from feeds.ownership_xml import Element, Leaves, day, full_text, leaves, number, parse_document, truth, value
+from feeds.ownership_xml import Element, Leaves, day, full_text, leaves, number, parse_document, top_texts, truth
 from feeds.sessions import NEW_YORK
 from feeds.sgml import Form4Error, Header, split_submission
 
@@ -171,42 +171,42 @@ def _require_form(form: str) -> None:
 
 
 def _filing(header: Header | None, document: Element, name: str, recovered: bool) -> Filing:
-    stated_form = value(document, "documentType")
+    said = top_texts(document)
+    stated_form = said.get("documentType")
     form = (header.form if header else None) or stated_form
     if form is None:
         raise Form4Error("no form type: expected 4 or 4/A in the header or the document, received none")
     _require_form(form)
     accepted_at = header.accepted_at if header else None
-    flags = _document_flags(document, header, form, stated_form, recovered)
-    period = day(value(document, "periodOfReport")) or (header.period if header else None)
+    flags = _document_flags(said, header, form, recovered)
+    period = day(said.get("periodOfReport")) or (header.period if header else None)
+    issuer = top_texts(element) if (element := document.find("issuer")) is not None else {}
     return Filing(
         accession=_accession(header, name),
         form=form,
         accepted_at=accepted_at,
         filed_on=header.filed_on if header else None,
         period=period,
-        original_filed_on=day(value(document, "dateOfOriginalSubmission")),
-        issuer_cik=_issuer_cik(header, document),
-        issuer_name=value(document, "issuer/issuerName"),
-        issuer_symbol=value(document, "issuer/issuerTradingSymbol"),
+        original_filed_on=day(said.get("dateOfOriginalSubmission")),
+        issuer_cik=_issuer_cik(header, issuer),
+        issuer_name=issuer.get("issuerName"),
+        issuer_symbol=issuer.get("issuerTradingSymbol"),
         owners=_owners(header, document),
         transactions=_transactions(document, period, accepted_at, flags),
         flags=flags,
     )
 
 
-def _document_flags(
-    document: Element, header: Header | None, form: str, stated_form: str | None, recovered: bool
-) -> tuple[str, ...]:
+def _document_flags(said: dict[str, str], header: Header | None, form: str, recovered: bool) -> tuple[str, ...]:
     accepted_at = header.accepted_at if header else None
     filed_on = header.filed_on if header else None
     accepted_on = None if accepted_at is None else accepted_at.astimezone(_EASTERN).date()
     found = {
         "no_acceptance_time": accepted_at is None,
         "recovered_xml": recovered,
-        "form_differs": stated_form is not None and stated_form != form,
+        "form_differs": said.get("documentType", form) != form,
         "filed_before_accepted": filed_on is not None and accepted_on is not None and filed_on < accepted_on,
-        "not_subject_to_section_16": bool(truth(value(document, "notSubjectToSection16"))),
+        "not_subject_to_section_16": bool(truth(said.get("notSubjectToSection16"))),
     }
     return tuple(flag for flag, holds in found.items() if holds)
 
@@ -218,8 +218,8 @@ def _accession(header: Header | None, name: str) -> str:
     return found.group(1) if found else name
 
 
-def _issuer_cik(header: Header | None, document: Element) -> str:
-    cik = value(document, "issuer/issuerCik") or (header.issuer_cik if header else None)
+def _issuer_cik(header: Header | None, issuer: dict[str, str]) -> str:
+    cik = issuer.get("issuerCik") or (header.issuer_cik if header else None)
     if cik is None or not cik.isdigit():
         raise Form4Error(f"no issuer: expected a CIK in <issuerCik>, received {cik!r}")
     return cik.zfill(10)
@@ -236,19 +236,18 @@ def _owners(header: Header | None, document: Element) -> tuple[Owner, ...]:
 
 
 def _owner(element: Element, remarks: str) -> Owner | None:
-    cik = value(element, "reportingOwnerId/rptOwnerCik")
+    text = leaves(element).texts.get
+    cik = text("rptOwnerCik")
     if cik is None:
         return None
-    boxes = element.find("reportingOwnerRelationship")
     relationship = {
-        "is_director": bool(truth(value(boxes, "isDirector"))),
-        "is_officer": bool(truth(value(boxes, "isOfficer"))),
-        "is_ten_percent_owner": bool(truth(value(boxes, "isTenPercentOwner"))),
+        "is_director": bool(truth(text("isDirector"))),
+        "is_officer": bool(truth(text("isOfficer"))),
+        "is_ten_percent_owner": bool(truth(text("isTenPercentOwner"))),
     }
-    title = value(boxes, "officerTitle")
+    title = text("officerTitle")
     role = role_of(**relationship, officer_title=title, remarks=remarks)
-    name = value(element, "reportingOwnerId/rptOwnerName") or ""
-    return Owner(cik.zfill(10), name, **relationship, officer_title=title, role=role)
+    return Owner(cik.zfill(10), text("rptOwnerName") or "", **relationship, officer_title=title, role=role)
 
 
 def owners_role(owners: tuple[Owner, ...]) -> Role:

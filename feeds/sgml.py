@@ -24,17 +24,23 @@ SIZE_LIMIT_BYTES = 25 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _EASTERN = ZoneInfo(NEW_YORK)
 
+
+def _labelled(label: str, variant: str, content: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(rf"{start}[ \t]*{content}", re.MULTILINE) for start in (label, variant))
+
+
 _HEADER_END = re.compile(rb"<(?i:/SEC-HEADER>|/IMS-HEADER>|DOCUMENT>)")
 _XML_OPEN = re.compile(rb"<(?i:XML>)")
 _XML_CLOSE = re.compile(rb"</(?i:XML>)")
-_ACCEPTED = re.compile(r"<ACCEPTANCE-DATETIME>\s*(\d{14})")
-_ACCESSION = re.compile(r"(?:ACCESSION NUMBER:|<ACCESSION-NUMBER>)[ \t]*(\d{10}-\d{2}-\d{6})")
-_FORM = re.compile(r"(?:CONFORMED SUBMISSION TYPE:|^<TYPE>)[ \t]*(\S+)", re.MULTILINE)
-_PERIOD = re.compile(r"(?:CONFORMED PERIOD OF REPORT:|^<PERIOD>)[ \t]*(\d{8})", re.MULTILINE)
-_FILED = re.compile(r"(?:FILED AS OF DATE:|^<FILING-DATE>)[ \t]*(\d{8})", re.MULTILINE)
+_ACCEPTED = (re.compile(r"<ACCEPTANCE-DATETIME>\s*(\d{14})"),)
+# EDGAR's label, then the feed variant's: apart, because a pattern that begins with plain text is found fastest.
+_ACCESSION = _labelled("ACCESSION NUMBER:", "<ACCESSION-NUMBER>", r"(\d{10}-\d{2}-\d{6})")
+_FORM = _labelled("CONFORMED SUBMISSION TYPE:", "^<TYPE>", r"(\S+)")
+_PERIOD = _labelled("CONFORMED PERIOD OF REPORT:", "^<PERIOD>", r"(\d{8})")
+_FILED = _labelled("FILED AS OF DATE:", "^<FILING-DATE>", r"(\d{8})")
 _BLOCK = re.compile(r"^(?:<?(REPORTING-OWNER|ISSUER|SUBJECT-COMPANY|FILER)[:>])", re.MULTILINE)
-_CIK = re.compile(r"(?:CENTRAL INDEX KEY:|<CIK>)[ \t]*(\d{1,10})")
-_NAME = re.compile(r"(?:COMPANY CONFORMED NAME:|<CONFORMED-NAME>)[ \t]*(\S[^\r\n]*)")
+_CIK = _labelled("CENTRAL INDEX KEY:", "<CIK>", r"(\d{1,10})")
+_NAME = _labelled("COMPANY CONFORMED NAME:", "<CONFORMED-NAME>", r"(\S[^\r\n]*)")
 # An XML document by itself; the first two are the byte order marks of UTF-16.
 _BARE_DOCUMENT = (b"\xff\xfe", b"\xfe\xff", b"<?xml", b"<ownershipDocument")
 _THROTTLE = re.compile(rb"Request Rate Threshold Exceeded|Undeclared Automated Tool", re.IGNORECASE)
@@ -160,9 +166,12 @@ def _parties(text: str) -> Iterator[tuple[str, str, str]]:
             yield mark.group(1), cik.zfill(10), (_first(_NAME, block) or "").strip()
 
 
-def _first(pattern: re.Pattern[str], text: str) -> str | None:
-    found = pattern.search(text)
-    return found.group(1) if found else None
+def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> str | None:
+    """Return what the first pattern that finds something finds."""
+    for pattern in patterns:
+        if found := pattern.search(text):
+            return found.group(1)
+    return None
 
 
 def _eastern_to_utc(digits: str) -> datetime | None:
