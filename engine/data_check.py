@@ -54,7 +54,7 @@ def _screen(checked: CheckedPrices) -> str:
     counts: Counter[str] = Counter(finding.severity for finding in checked.findings)
     grave = [finding for finding in checked.findings if finding.severity != "info"]
     lines = [
-        f"{checked.tickers:,} tickers, {checked.bars:,} bars: "
+        f"{checked.tickers:,} {'ticker' if checked.tickers == 1 else 'tickers'}, {checked.bars:,} bars: "
         + ", ".join(f"{counts[severity]:,} {severity}" for severity in SEVERITIES),
         *finding_warnings(checked.findings),
     ]
