@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 _KEY = ["table", "security", "transacted_on", "code", "direct_indirect"]
+_DAYS = ["transacted_on", "filed_on", "original_filed_on"]
 _TIMES = ["accepted_at", "filed_on", "original_filed_on", "transacted_on"]
 _NOT_STATED = int(np.datetime64("NaT", "s").astype("int64"))
 _COLUMNS = ["issuer_cik", "accession", "form", "owner_ciks", "shares", "price", *_TIMES, *_KEY]
@@ -88,14 +89,27 @@ def apply_amendments(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, int]]:
     amended = (rows["form"] == "4/A") & rows["accepted_at"].notna()
     if not amended.any():
         return rows, {}
-    involved = rows[_of_amending_owners(rows, amended) & rows["accepted_at"].notna()]
-    states = _replay(involved)
+    near = rows[_near_an_amendment(rows, amended.to_numpy()) & rows["accepted_at"].notna()]
+    states = _replay(near[_of_amending_owners(near)])
     return _written(rows, states), {s.position: s.replaces.position for s in states if s.replaces is not None}
 
 
-def _of_amending_owners(rows: pd.DataFrame, amended: pd.Series) -> np.ndarray:
-    """Tell which rows are of an issuer and owner who amended something: all that can be concerned."""
-    pairs = rows.loc[amended, ["issuer_cik", "owner_ciks"]].itertuples(index=False)
+def _near_an_amendment(rows: pd.DataFrame, amended: np.ndarray) -> np.ndarray:
+    """Tell which rows share an issuer and trade date with an amendment's row, or were filed on its stated date."""
+    issuer = pd.factorize(rows["issuer_cik"])[0].astype(np.int64) * 10**8
+    traded, filed, stated = (issuer + _day_numbers(rows[name]) for name in _DAYS)
+    return np.isin(traded, traded[amended]) | np.isin(filed, stated[amended])
+
+
+def _day_numbers(days: pd.Series) -> np.ndarray:
+    """Return days since 1970; a number that is no day where it is not stated."""
+    numbers = days.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return np.where(days.isna(), 10**7, numbers)
+
+
+def _of_amending_owners(rows: pd.DataFrame) -> np.ndarray:
+    """Tell which rows are of an issuer and owner who amended something."""
+    pairs = rows.loc[rows["form"] == "4/A", ["issuer_cik", "owner_ciks"]].itertuples(index=False)
     amending = {(cik, owner) for cik, owners in pairs for owner in owners}
     every = zip(rows["issuer_cik"], rows["owner_ciks"], strict=True)
     return np.array([any((cik, owner) in amending for owner in owners) for cik, owners in every], dtype=bool)
