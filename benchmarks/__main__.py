@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import demo, prices
+from benchmarks import demo, filings, prices
 
 print("prices: 464 stocks with 2,693 sessions\n")
 prices.main()
+print("filings: a tree of 20,000\n")
+filings.main()
 print("demo: the whole way on the embedded market\n")
 demo.main()
