@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks import demo, filings, prices
+from benchmarks import demo, filings, prices, quality
 
 print("prices: 464 stocks with 2,693 sessions\n")
 prices.main()
+print("quality: the same prices judged, and defects planted in embedded markets\n")
+quality.main()
 print("filings: a tree of 20,000\n")
 filings.main()
 print("demo: the whole way on the embedded market\n")

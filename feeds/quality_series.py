@@ -29,7 +29,7 @@ ANSWERED_SHARE = 0.4
 UNEXPLAINED_RETURN = float(np.log(1.5))
 # Moves that are looked at more closely, and what must then be true of them.
 LARGE_MOVE, LEVEL_JUMP = float(np.log(1.3)), float(np.log(8.0))
-SPLICE_GAP_SESSIONS = 20
+SPLICE_GAP_SESSIONS, SPLICE_MIN_STEPS = 20, 10.0
 VOLUME_COLLAPSE, VOLUME_EXPLOSION = 0.01, 1000.0
 SPLIT_RATIOS = np.array([1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100])
 SPLIT_MAX_VOLUME, SPLIT_MAX_RANGE, SPLIT_MIN_STEPS = 3.0, 3.0, 5.0
@@ -290,7 +290,8 @@ def _spike(moves: Moves, k: int, bars: int) -> Event:
 
 def _splice(moves: Moves, k: int, missed: int) -> tuple[str, str] | None:
     """Return kind and detail where another company's stock goes on under the ticker."""
-    if moves.beyond(k) < LARGE_MOVE / 2:
+    # A stock of a few cents jumps like this within its own range.
+    if moves.beyond(k) < LARGE_MOVE / 2 and abs(moves.total[k]) < SPLICE_MIN_STEPS * moves.usual_step(k):
         return None
     ratio = moves.volume_ratio(k)
     if missed >= SPLICE_GAP_SESSIONS:
