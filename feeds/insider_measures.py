@@ -8,7 +8,7 @@ decide what "nothing happened" means.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -59,22 +59,24 @@ class Measures:
     offset: int
     owner: np.ndarray
     panel: PricePanel
+    # What several columns ask for; the groups' own measures are asked once each and not kept.
+    _kept: dict[tuple[str, bool, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     def bought(self, window: int, group: str = INSIDERS) -> np.ndarray:
         """Return USD bought."""
-        return self._dollars(True, window, group)
+        return self._once(self._dollars, True, window, group)
 
     def sold(self, window: int, group: str = INSIDERS) -> np.ndarray:
         """Return USD sold."""
-        return self._dollars(False, window, group)
+        return self._once(self._dollars, False, window, group)
 
     def buyers(self, window: int, group: str = INSIDERS) -> np.ndarray:
         """Return the number of distinct persons who bought."""
-        return self._people(True, window, group)
+        return self._once(self._people, True, window, group)
 
     def sellers(self, window: int, group: str = INSIDERS) -> np.ndarray:
         """Return the number of distinct persons who sold."""
-        return self._people(False, window, group)
+        return self._once(self._people, False, window, group)
 
     def conviction(self, window: int) -> np.ndarray:
         """Return the largest `Events.conviction` of a purchase; −inf where none tells one."""
@@ -111,6 +113,14 @@ class Measures:
     def _events(self, group: str) -> Events:
         return self.large_holders if group == LARGE_HOLDERS else self.insiders
 
+    def _once(self, measure: Callable[[bool, int, str], np.ndarray], buy: bool, window: int, group: str) -> np.ndarray:
+        if group != INSIDERS:
+            return measure(buy, window, group)
+        key = measure.__name__, buy, window
+        if key not in self._kept:
+            self._kept[key] = measure(buy, window, group)
+        return self._kept[key]
+
     def _dollars(self, buy: bool, window: int, group: str) -> np.ndarray:
         events = self._events(group)
         chosen = (events.buy == buy) & GROUPS[group](events)
@@ -134,8 +144,10 @@ class Measures:
         return self._at_tickers(largest)
 
     def _at_tickers(self, by_issuer: np.ndarray) -> np.ndarray:
-        rows = np.arange(len(self.owner))[:, None]
-        return by_issuer[self.offset :][rows, self.owner].astype(np.float64)
+        values = by_issuer[self.offset :].astype(np.float64)
+        if (self.owner == self.owner[:1]).all():  # no ticker changes hands
+            return values[:, self.owner[0]]
+        return values[np.arange(len(self.owner))[:, None], self.owner]
 
 
 def average_dollar_volume(panel: PricePanel) -> np.ndarray:
