@@ -61,15 +61,23 @@ class QuarterFiles:
     def read(self, table: str, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
         """Read columns of a table as texts; None where empty, and where an optional column is absent.
 
+        Lines with another number of fields than the header are left out; ``attrs["left_out"]`` counts them.
+
         Raises
         ------
         InputError
             If the table or a column is missing, or the archive is damaged.
         """
+        left_out = [0]
+
+        def leave_out(row: object) -> str:
+            left_out[0] += 1
+            return "skip"
+
         try:
             held = pacsv.read_csv(
-                pa.BufferReader(self._content(f"{table}.tsv")),
-                parse_options=pacsv.ParseOptions(delimiter="\t", quote_char=False),
+                pa.BufferReader(_as_utf8(self._content(f"{table}.tsv"))),
+                parse_options=pacsv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=leave_out),
                 convert_options=pacsv.ConvertOptions(
                     include_columns=[*columns, *optional],
                     include_missing_columns=True,
@@ -86,7 +94,9 @@ class QuarterFiles:
             ) from None
         if missing := [name for name in columns if name not in names]:
             raise InputError(f"{self.path}: {table}.tsv: expected the column {missing[0]}, received none")
-        return held.to_pandas()
+        frame: pd.DataFrame = held.to_pandas()
+        frame.attrs["left_out"] = left_out[0]
+        return frame
 
     def _names(self, table: str) -> list[str]:
         return self._content(f"{table}.tsv", 65_536).split(b"\n", 1)[0].decode("utf-8", "replace").strip().split("\t")
@@ -190,6 +200,14 @@ def _day(text: str) -> str:
         return str(np.datetime64(text[:10], "D"))
     except ValueError:
         return "NaT"
+
+
+def _as_utf8(content: bytes) -> bytes:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("utf-8", "replace").encode("utf-8")
+    return content
 
 
 def _is_set(path: Path) -> bool:

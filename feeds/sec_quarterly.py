@@ -261,6 +261,9 @@ def _trades(one: _Set, accessions: pd.Index) -> tuple[pd.DataFrame, list[Refusal
     for letter, table in _TABLES:
         key = f"{table}_SK"
         rows = one.files.read(table, [*_TRADE, key], ["TRANS_FORM_TYPE", "EQUITY_SWAP_INVOLVED", *_NOTES])
+        if rows.attrs["left_out"]:
+            reason = f"{rows.attrs['left_out']} lines have another number of fields than the header"
+            refused.append(Refusal(f"{one.files.path.name} {table}.tsv", reason))
         lost = rows[~rows["ACCESSION_NUMBER"].isin(one.every_accession)]
         if len(lost):
             first = lost["ACCESSION_NUMBER"].iloc[0]

@@ -70,3 +70,13 @@ def test_contains_searches_only_where_a_hint_stands():
     texts = pd.Series(["a Weighted  average", "weighted", None, "average weighted"])
     found = contains(texts, re.compile(r"weighted\s+average", re.IGNORECASE), "WEIGHTED")
     assert found.tolist() == [True, False, False, False]
+
+
+def test_read_leaves_out_and_counts_lines_that_do_not_fit(tmp_path):
+    folder = write_set(tmp_path / "2023q1_form345", [submission()])
+    with (folder / "FOOTNOTES.tsv").open("ab") as file:
+        file.write(b"a\tF1\tcaf\xe9 'quoted\" text\nsecond half\nb\tF2\tlast\n")
+    notes = find_quarters(folder)[0].read("FOOTNOTES", ["FOOTNOTE_ID", "FOOTNOTE_TXT"], ["ABSENT"])
+    assert notes["FOOTNOTE_TXT"].tolist() == ["caf\ufffd 'quoted\" text", "last"]
+    assert notes["ABSENT"].tolist() == [None, None]
+    assert notes.attrs["left_out"] == 1

@@ -167,6 +167,17 @@ def test_read_sec_quarterly_other_forms_and_lost_rows_are_left_out_and_told(tmp_
     assert table.refused[0].reason == "1 rows belong to no submission of the set, first 0000000001-23-000009"
 
 
+def test_read_sec_quarterly_lines_that_do_not_fit_are_counted(tmp_path):
+    folder = write_set(tmp_path / "2023q1_form345", [submission()], trades=[trade()])
+    with (folder / "NONDERIV_TRANS.tsv").open("a") as file:
+        file.write("half\ta line\n")
+    table = read_sec_quarterly(folder)
+    assert len(table.rows) == 1
+    assert table.refused == (
+        ("2023q1_form345 NONDERIV_TRANS.tsv", "1 lines have another number of fields than the header"),
+    )
+
+
 def test_read_sec_quarterly_only_the_tickers_asked_for(tmp_path):
     other = {"ISSUERCIK": "102", "ISSUERTRADINGSYMBOL": "BRK.B"}
     table = read(
