@@ -8,6 +8,7 @@ import pytest
 
 import engine.filing_source as filing_source
 from engine.filing_source import make_folder, read_source, require_filings, tree_store
+from engine.filings import parse_to_parquet
 from engine.provenance import input_digests
 from engine.settings import resolve, split_filings
 from feeds.errors import EnvironmentFailure, InputError
@@ -105,6 +106,20 @@ def test_read_source_of_quarterly_sets_is_kept_by_content_and_tickers(quarters, 
     pd.testing.assert_frame_equal(read(source, cache, ["ABC"]).rows, first.rows)
     with pytest.raises(TypeError):  # of other tickers nothing is kept
         read(source, cache, ["XYZ"])
+
+
+def test_parse_to_parquet_takes_any_source_and_counts_lines_where_a_file_has_many(export, tree, tmp_path):
+    text = export.read_text()
+    export.write_text(text + text.splitlines()[2] + "\n")
+    out = tmp_path / "t.parquet"
+    summary = parse_to_parquet(f"openinsider:{export}", out, jobs=1, cache=None, progress=silent)
+    assert (summary.rows, summary.files, len(summary.refused), summary.unit) == (1, 1, 2, "lines")
+    (tree / "page.txt").write_text("<html>")
+    summary = parse_to_parquet(str(tree), out, jobs=1, cache=str(tmp_path / "cache"), progress=silent)
+    assert summary.unit == f"of {summary.files} files"
+    assert list((tmp_path / "cache" / "filings").iterdir())
+    with pytest.raises(InputError, match="`PATH`: expected a tree or file of Form 4 submissions, received the table"):
+        parse_to_parquet(str(out), out, jobs=1, cache=None, progress=silent)
 
 
 def test_require_filings_turns_what_was_left_out_knowingly_into_a_note(export, tmp_path):
