@@ -6,9 +6,9 @@ ticker with an error is refused.
 ======================== ======== ================================== ===============================================
 kind                     severity what a safe repair does            why it is safe
 ======================== ======== ================================== ===============================================
-(a file of no prices)    error    refused                            nothing in it can be used
-malformed row, ...       error    row removed                        a text that is no bar; beyond a twentieth of the
-                                                                     rows the file is refused
+empty file, no bars, ... error    refused                            nothing in it can be used
+malformed row,           error    row removed                        a text that is no bar; beyond a twentieth of the
+unreadable date                                                      rows the file is refused
 unsorted rows            info     sorted                             the order of rows says nothing
 not a session            error    row removed                        nothing was traded on that day
 missing value,           error    row removed                        a row that is no bar is a session without one;
@@ -28,8 +28,10 @@ bogus adjustment         error    factor held across it              no price we
 adjustment jump          error    excluded from the session          price and factor disagree; which is right is
                                                                      unknown
 doubtful adjustment      warning  kept                               small enough to be true
-unadjusted split         error    excluded from the session          the holder's true return is unknown
-spliced series           error    excluded from the session          another company from there on
+unadjusted split         error    excluded from the session          a crash comes with trading, a split without; the
+                                                                     holder's true return is unknown
+spliced series           error    excluded from the session          another company from there on: a long gap, trading
+                                                                     that vanishes, or a level out of all bounds
 price spike              error    rows removed                       back at its level within 5 bars; see below
 zero volume              info     copies of the last close removed   a session without a trade has no bar
 stale run                warning  copies of the last close removed   as above; what is identical but traded is kept;

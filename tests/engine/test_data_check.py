@@ -13,6 +13,7 @@ from engine.inputs import load_inputs
 from engine.outputs import data_facts
 from engine.settings import resolve
 from feeds.progress import silent
+from feeds.quality import REPAIRS
 from feeds.sessions import trading_sessions
 
 DAYS = trading_sessions("2020-01-02", "2020-12-31")[:60]
@@ -112,3 +113,21 @@ def test_load_inputs_warn_of_findings_and_count_them(folder):
     assert facts["Findings, error"] == "2 (empty file 1, all-zero bar 1)"
     assert facts["Findings, warning"] == "1 (missing sessions 1)"
     assert inputs.panel.tickers == ("ALSO", "GAPS", "GOOD", "ZERO")
+
+
+def test_manifest_lists_every_repair(folder):
+    from engine.pipeline import Model, _manifest
+    from engine.stages import Stages
+
+    settings = resolve({"prices": f"csv:{folder}", "cache": "none"})
+    model = Model(None, {}, [])
+    manifest = _manifest(settings, load_inputs(settings, silent), model, Stages())
+    assert [(entry["ticker"], entry["action"]) for entry in manifest["repairs"]] == [
+        ("VOID", "refused"),
+        ("ZERO", "row removed"),
+    ]
+    assert manifest["settings"]["repair"] == "safe"
+
+
+def test_settings_take_every_repair_there_is():
+    assert [resolve({"repair": repair}).repair for repair in REPAIRS] == list(REPAIRS)
