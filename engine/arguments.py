@@ -98,8 +98,8 @@ def _parsers() -> dict[str, _Parser]:
     for name in ("run", "train"):
         _add_data(parsers[name])
         _add_model(parsers[name])
+        _add_trading(parsers[name])
         _add_output(parsers[name], "DIR", "folder of the results (default runs/<time>-<name>)")
-    _add_trading(parsers["run"])
     _add_data(parsers["check-data"])
     _add_output(parsers["check-data"], "DIR", "folder for findings.csv")
     parsers["check-data"].add_argument(
@@ -178,7 +178,7 @@ def _add_model(parser: _Parser) -> None:
 
 
 def _add_trading(parser: _Parser) -> None:
-    group = parser.add_argument_group("trading")
+    group = parser.add_argument_group("trading (`train` takes these too, for the same words, and trades nothing)")
     group.add_argument("--predictions", metavar="FILE", help="trade saved predictions; nothing is trained")
     group.add_argument("--strategy", metavar="NAME", help="name (see `list strategies`) or path/to/file.py:Class")
     group.add_argument("--param", action="append", metavar="NAME=VALUE", help="parameter of the strategy (repeatable)")

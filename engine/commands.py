@@ -11,10 +11,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from engine import arguments
 from engine.settings import Settings, read_config, resolve
@@ -64,23 +65,25 @@ def _out(namespace: argparse.Namespace, name: str) -> Path:
 
 def _run(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
-    out = _out(namespace, settings.strategy)
-    from engine.pipeline import run
+    from engine import pipeline
 
-    _, table = run(settings, out, force="force" in namespace, quiet="quiet" in namespace)
-    print(table)
-    print(f"\nreport: {(out / 'report.html').absolute()}")
-    return 0
+    return _pipeline(namespace, settings, pipeline.run, settings.strategy, "report.html")
 
 
 def _train(namespace: argparse.Namespace) -> int:
     settings = settings_of(namespace)
-    out = _out(namespace, settings.model)
-    from engine.pipeline import train
+    from engine import pipeline
 
-    _, table = train(settings, out, force="force" in namespace, quiet="quiet" in namespace)
+    return _pipeline(namespace, settings, pipeline.train, settings.model, "predictions.parquet")
+
+
+def _pipeline(
+    namespace: argparse.Namespace, settings: Settings, work: Callable[..., tuple[Any, str]], name: str, result: str
+) -> int:
+    out = _out(namespace, name)
+    _, table = work(settings, out, force="force" in namespace, quiet="quiet" in namespace)
     print(table)
-    print(f"\npredictions: {(out / 'predictions.parquet').absolute()}")
+    print(f"\n{Path(result).stem}: {(out / result).absolute()}")
     return 0
 
 

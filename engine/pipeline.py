@@ -24,7 +24,8 @@ from engine.provenance import git_commit, input_digests, package_versions
 from engine.run_folder import check_free, run_folder, write_text
 from engine.settings import Settings
 from engine.stages import Stages
-from engine.trading import load_strategy, trade
+from engine.trading import check_benchmark, load_strategy, trade
+from feeds.errors import InputError
 from feeds.panel import PricePanel
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
@@ -94,6 +95,8 @@ def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = F
         As `run`.
     """
     check_free(out, force=force)
+    if settings.predictions is not None:
+        raise InputError(f"`train`: expected no `--predictions`, received {settings.predictions}; `run` trades them")
     spec, progress, stages = model_spec(settings), progress_bars(quiet=quiet), Stages()
     settings = resolved(settings, spec)
     with run_folder(out, force=force) as folder:
@@ -173,6 +176,8 @@ def _prepared(
     with stages("data"):
         inputs = load_inputs(settings, progress)
     spec.require_names(len(inputs.panel.tickers))
+    if models is None and settings.predictions is None:
+        check_benchmark(settings, inputs, spec)
     with stages("columns"):
         columns = build_columns(inputs.panel, inputs.filings, extra)
     with stages("model"):

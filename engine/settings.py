@@ -166,15 +166,6 @@ def resolve(flags: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
     return _absolute_paths(settings)
 
 
-def check_strategy(settings: Settings) -> None:
-    """Refuse to trade on filings where there are none; only a backtest needs them."""
-    if settings.strategy == "lstm_insider" and settings.filings == "none":
-        raise InputError(
-            "strategy `lstm_insider`: expected a source of filings, received `--filings none`; "
-            "name one with `--filings`, or use `--strategy lstm_only`"
-        )
-
-
 def _dependent_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     synthetic = given.get("prices", "synthetic") == "synthetic"
     return {

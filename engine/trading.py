@@ -15,7 +15,7 @@ from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
 from analyzers.statistics import performance
 from engine.cerebro import BacktestResult, run_backtest
 from engine.inputs import Inputs
-from engine.settings import Settings, check_strategy
+from engine.settings import Settings
 from feeds.errors import InputError
 from feeds.membership import Membership
 from feeds.panel import FeaturePanel, PricePanel
@@ -24,7 +24,8 @@ from feeds.price_table import UnreadableTableError
 from feeds.prices import total_return_factor
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
-from strategies.parameters import parse_params, user_parameters
+from models.spec import ModelSpec
+from strategies.parameters import check_ranges, parse_params, user_parameters
 from strategies.registry import load
 
 
@@ -55,16 +56,37 @@ def load_strategy(settings: Settings, horizon: int) -> tuple[type[bt.Strategy], 
     Raises
     ------
     InputError
-        For a strategy or parameter that does not exist, a value of the wrong type, or a strategy that
-        needs filings where there are none.
+        For a strategy or parameter that does not exist, a value of the wrong type or out of range, or a
+        strategy that needs filings where there are none.
     """
-    check_strategy(settings)
     strategy = load(settings.strategy)
+    if settings.filings == "none" and getattr(strategy, "needs_filings", False):
+        raise InputError(
+            f"strategy `{settings.strategy}`: expected a source of filings, received `--filings none`; "
+            "name one with `--filings`, or use a strategy that needs none, such as `--strategy lstm_only`"
+        )
     texts = {name: value if isinstance(value, str) else str(value) for name, value in settings.params.items()}
     params = parse_params(strategy, texts)
     if "max_holding_bars" in user_parameters(strategy):
         params.setdefault("max_holding_bars", horizon)
+    check_ranges(strategy, params)
     return strategy, params
+
+
+def check_benchmark(settings: Settings, inputs: Inputs, spec: ModelSpec) -> None:
+    """Refuse a benchmark that is not there or does not cover the run, before anything is trained.
+
+    Raises
+    ------
+    InputError
+        For a ticker that the panel lacks, or a file without the run's sessions.
+    """
+    sessions = inputs.panel.sessions
+    wanted = pd.Timestamp(settings.first) if settings.first else sessions[0]
+    predicted = sessions[spec.train_sessions : -1]
+    traded = predicted[predicted >= wanted]
+    if len(traded):  # else the folds will say that there is too little history
+        benchmark(settings, inputs.panel, traded[0], inputs.membership)
 
 
 def first_traded_session(settings: Settings, panel: PricePanel, predictions: SavedPredictions) -> pd.Timestamp:

@@ -138,6 +138,7 @@ class SwingStrategy(bt.Strategy):
         ("max_drawdown_frac", 0.25),
         ("cool_down_sessions", 21),
     )
+    needs_filings = False
     parameter_ranges = {
         "round_trip_cost_frac": Range(0, 1),
         "max_positions": Range(1),
@@ -155,7 +156,7 @@ class SwingStrategy(bt.Strategy):
     }
 
     def __init__(self, **unknown: Any) -> None:
-        check_parameters(self, unknown, _ranges(type(self)))
+        check_parameters(self, unknown)
         super().__init__()
         self._from = _session_number(self.p.from_session)
         self._holdings: dict[str, Holding] = {}
@@ -352,13 +353,6 @@ def _last_returns(trading: list[Any]) -> list[float]:
 
 def _descending(rank: float) -> float:
     return math.inf if math.isnan(rank) else -rank
-
-
-def _ranges(strategy: type) -> dict[str, Range]:
-    merged: dict[str, Range] = {}
-    for parent in reversed(strategy.__mro__):
-        merged.update(parent.__dict__.get("parameter_ranges", {}))
-    return merged
 
 
 def _session_number(session: Any) -> float:

@@ -20,6 +20,7 @@ class LSTMInsider(LSTMOnly):
     """
 
     params: Any = (("min_insider_pressure", 0.0),)
+    needs_filings = True
     parameter_ranges = {"min_insider_pressure": Range(-1, 1)}
 
     def indicators(self, data: Any) -> dict[str, Any]:

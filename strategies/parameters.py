@@ -64,25 +64,43 @@ def parse_params(strategy: Any, texts: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def check_parameters(strategy: Any, unknown: Iterable[str], ranges: Mapping[str, Range]) -> None:
-    """Raise for unknown names and values out of range.
+def ranges_of(strategy: type) -> dict[str, Range]:
+    """Return the ranges that a strategy and its parents state in `parameter_ranges`."""
+    merged: dict[str, Range] = {}
+    for parent in reversed(strategy.__mro__):
+        merged.update(parent.__dict__.get("parameter_ranges", {}))
+    return merged
+
+
+def check_parameters(strategy: Any, unknown: Iterable[str]) -> None:
+    """Raise for unknown names and values out of range of a strategy that is being made.
 
     Raises
     ------
     InputError
         Naming parameter, class, rule and what was received.
     """
-    name_of_class = type(strategy).__name__
     for name in unknown:
-        raise unknown_name(f"parameter of {name_of_class}", name, strategy.params._getkeys())
-    defaults = strategy.params._getkwargsdefault()
-    for name, (least, most) in ranges.items():
-        value = getattr(strategy.params, name)
+        raise unknown_name(f"parameter of {type(strategy).__name__}", name, strategy.params._getkeys())
+    check_ranges(type(strategy), strategy.params._getkwargs())
+
+
+def check_ranges(strategy: Any, values: Mapping[str, Any]) -> None:
+    """Raise for values out of range of a strategy's class, before one is made.
+
+    Raises
+    ------
+    InputError
+        Naming parameter, class, rule and what was received.
+    """
+    defaults = dict(strategy.params._getitems())
+    for name, (least, most) in ranges_of(strategy).items():
+        value = values.get(name, defaults[name])
         kinds: Any = (int,) if isinstance(defaults[name], int) else (int, float)
         if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
             rule = ("a number" if float in kinds else "a whole number") + f" from {least:g}"
             rule += "" if math.isinf(most) else f" to {most:g}"
-            raise InputError(f"`{name}` of {name_of_class}: expected {rule}, received {value!r}")
+            raise InputError(f"`{name}` of {strategy.__name__}: expected {rule}, received {value!r}")
 
 
 def _typed(strategy: Any, name: str, default: Any, text: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from engine.arguments import parse
 from engine.commands import main
 from feeds.sessions import trading_sessions
 from feeds.synthetic import MarketSettings, write_filings
@@ -65,6 +68,8 @@ def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[st
         (["--strategy", "nowhere.py:Mine"], "nowhere.py"),
         (["--param", "max_position=3"], "Did you mean 'max_positions'"),
         (["--param", "max_positions=many"], "max_positions"),
+        (["--param", "max_positions=0"], "`max_positions` of LSTMInsider: expected a whole number from 1, received 0"),
+        (["--benchmark", "NOSUCH"], "unknown ticker 'NOSUCH'"),
         (["--model", "tinny"], "Did you mean 'tiny'"),
         (["--tickers", "NOSUCH"], "NOSUCH"),
         (["--from", "2100-01-01"], "`--from`: expected a date inside the data"),
@@ -132,6 +137,37 @@ def tree_with_a_page(tmp_path: Path) -> Path:
     page.parent.mkdir(parents=True)
     page.write_text("<html><title>SEC.gov | Request Rate Threshold Exceeded</title></html>")
     return tree
+
+
+def test_run_of_a_subclass_that_needs_filings_is_refused_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "mine.py").write_text(
+        "from strategies.lstm_insider import LSTMInsider\n\nclass Mine(LSTMInsider): pass\n"
+    )
+    words = ["run", "--filings", "none", "--strategy", "mine.py:Mine"]
+    expect_mistake(words, "expected a source of filings, received `--filings none`", capsys)
+
+
+def test_run_against_a_benchmark_that_begins_too_late_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_prices(tmp_path / "late", tickers=1, sessions=60)
+    expect_mistake(["run", "--benchmark", f"csv:{folder / 'AAA.csv'}"], "benchmark: expected prices from 2020", capsys)
+
+
+def test_train_of_saved_predictions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "p.parquet").write_text("")
+    expect_mistake(["train", "--predictions", "p.parquet"], "`train`: expected no `--predictions`", capsys)
+
+
+def readme_commands() -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^python run_backtest\.py (.*)$", text, flags=re.M)
+    return [line.partition("  #")[0].replace(" ...", "").strip() for line in lines]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_command_is_understood(line: str):
+    assert parse(shlex.split(line)).command
 
 
 def test_run_with_a_page_stored_as_a_filing_names_it_and_the_way_out(

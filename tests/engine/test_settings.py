@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.settings import Settings, check_strategy, default_cache, read_config, resolve
+from engine.settings import Settings, default_cache, read_config, resolve
 from feeds.errors import InputError
 
 
@@ -76,13 +76,6 @@ def test_resolve_tickers_from_text_and_file(tmp_path: Path):
     path.write_text("AAA # first\n\nBBB, CCC\n")
     assert resolve({"tickers": str(path)}).tickers == ("AAA", "BBB", "CCC")
     assert resolve({"tickers": "AAA,BBB,AAA"}).tickers == ("AAA", "BBB")
-
-
-def test_check_strategy_on_filings_without_any_names_the_other_strategy():
-    text = r"strategy `lstm_insider`: expected a source of filings.*`--strategy lstm_only`"
-    with pytest.raises(InputError, match=text):
-        check_strategy(resolve({"filings": "none"}))
-    check_strategy(resolve({"filings": "none", "strategy": "lstm_only"}))
 
 
 def test_toml_of_resolved_settings_repeats_them(tmp_path: Path):
