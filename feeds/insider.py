@@ -95,14 +95,15 @@ def insider_features(
         if name not in ALL_INSIDER_COLUMNS:
             raise unknown_name("insider column", name, ALL_INSIDER_COLUMNS)
     source, declared = _Source.on(table, panel), {column.name: column for column in COLUMNS}
-    values = np.empty((*panel.close.shape, len(columns)))
+    # Column after column in memory: writing them side by side would cost more than computing them.
+    values = np.empty((len(columns), *panel.close.shape))
     for i, name in enumerate(columns):
         if name == _KNOWN:
-            values[:, :, i] = source.covered
+            values[i] = source.covered
         else:
-            values[:, :, i] = np.where(source.covered, declared[name].compute(source.measures), np.nan)
-    values[~panel.traded] = np.nan
-    return FeaturePanel(panel.sessions, panel.tickers, tuple(columns), values)
+            values[i] = np.where(source.covered, declared[name].compute(source.measures), np.nan)
+        values[i][~panel.traded] = np.nan
+    return FeaturePanel(panel.sessions, panel.tickers, tuple(columns), np.moveaxis(values, 0, 2))
 
 
 def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: str | pd.Timestamp) -> pd.DataFrame:
