@@ -54,7 +54,7 @@ def build_columns(panel: PricePanel, filings: TransactionTable | None, extra: Se
         wide = insider_features(filings, panel, tuple(dict.fromkeys((*INSIDER_COLUMNS, *extra))))
         n = len(INSIDER_COLUMNS)
         insider = FeaturePanel(wide.sessions, wide.tickers, wide.names[:n], wide.values[:, :, :n])
-    cross_section = cross_section_features(panel, price, insider)
+    cross_section = cross_section_features(panel, price)
     model = [price, cross_section] if insider is None else [price, cross_section, insider]
     feed = [cross_section] if wide is None else [cross_section, wide]
     return Columns(FeaturePanel.concatenate(model), FeaturePanel.concatenate(feed))

@@ -18,7 +18,7 @@ _RANKED = {"xs_return_5": "return_5", "xs_return_21": "return_21", "xs_dollar_vo
 CROSS_SECTION_COLUMNS = (*_RANKED, "xs_market")
 
 
-def cross_section_features(panel: PricePanel, price: FeaturePanel, insider: FeaturePanel | None = None) -> FeaturePanel:
+def cross_section_features(panel: PricePanel, price: FeaturePanel) -> FeaturePanel:
     """Return ranks within the session and the market's move.
 
     Parameters
@@ -27,8 +27,6 @@ def cross_section_features(panel: PricePanel, price: FeaturePanel, insider: Feat
         T sessions, N tickers.
     price : FeaturePanel
         The price features of the same panel.
-    insider : FeaturePanel or None
-        The insider features; none of the present columns ranks them.
 
     Returns
     -------
