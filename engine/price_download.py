@@ -123,7 +123,7 @@ def _require_complete(settings: Settings, done: Download) -> None:
     if done.failed:
         first = min(done.failed)
         raise EnvironmentFailure(
-            f"`--prices yahoo`: {len(done.failed)} stocks could not be downloaded: {_some(sorted(done.failed))} "
+            f"`--prices yahoo`: expected prices of every stock, received none of {_some(sorted(done.failed))} "
             f"(first {first}: {done.failed[first]}); run it again when Yahoo can be reached, or with a `--to` that "
             "the prices kept from earlier cover"
         )
@@ -139,8 +139,8 @@ def _left_out(done: Download) -> list[str]:
     if not done.missing:
         return []
     return [
-        f"{len(done.missing)} stocks of the universe have no prices at Yahoo and are left out: "
-        f"{_some(sorted(done.missing))}; most are gone, so what is left are survivors"
+        f"Yahoo has no prices of {len(done.missing)} of the universe's stocks, which are left out: "
+        f"{_some(sorted(done.missing))}; if they are gone, what is left are survivors"
     ]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -41,6 +42,7 @@ COLUMNS = {
     "Stock Splits": "splits",
 }
 _CHART = "/v8/finance/chart/"
+_CURL_WORDS = re.compile(r"^Failed to perform, |\.? See https://curl\S+.*$")
 
 
 class YahooMissingError(Exception):
@@ -125,7 +127,8 @@ class YahooClient:
         except YahooBusyError:
             raise
         except OSError as error:
-            raise YahooBusyError(_first_line(error) or type(error).__name__, reached=False) from error
+            text = _CURL_WORDS.sub("", _first_line(error))
+            raise YahooBusyError(text or type(error).__name__, reached=False) from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise YahooBusyError(f"an answer that is no chart ({type(error).__name__}: {error})") from error
         return _bars(ticker, frame, last, fetched_at)

@@ -173,13 +173,17 @@ def test_prices_yahoo_of_a_universe_leave_out_what_yahoo_lost_and_say_it(yahoo, 
     (tmp_path / "members.csv").write_text("ticker,from,to\nAAA,,\nGONE,,2020-02-01\n")
     found = inputs(prices="yahoo", universe="members.csv", last="2020-03-31")
     assert found.panel.tickers == ("AAA",)
-    assert any("1 stocks of the universe have no prices at Yahoo and are left out: GONE" in w for w in found.warnings)
+    assert any(
+        "Yahoo has no prices of 1 of the universe's stocks, which are left out: GONE; if" in w for w in found.warnings
+    )
 
 
 def test_prices_yahoo_without_a_network_name_the_stocks_and_exit_with_1(no_network, capsys):
     assert main(["check-data", "--prices", "yahoo", "--tickers", "AAA,BBB", "--quiet"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: `--prices yahoo`: 2 stocks could not be downloaded: AAA, BBB (first AAA: ")
+    assert error.startswith(
+        "error: `--prices yahoo`: expected prices of every stock, received none of AAA, BBB (first AAA: curl: (7) "
+    )
     assert error.count("\n") == 1
     with pytest.raises(EnvironmentFailure, match="run it again when Yahoo can be reached, or with a `--to` that the"):
         inputs(prices="yahoo", tickers="AAA")
