@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import demo, filings, prices, quality
+from benchmarks import demo, filings, insider_features, prices, quality
 
 print("prices: 464 stocks with 2,693 sessions\n")
 prices.main()
@@ -10,5 +10,7 @@ print("quality: the same prices judged, and defects planted in embedded markets\
 quality.main()
 print("filings: a tree of 20,000\n")
 filings.main()
+print("insider features: 464 stocks, 600,000 transactions\n")
+insider_features.main()
 print("demo: the whole way on the embedded market\n")
 demo.main()
