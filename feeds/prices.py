@@ -21,7 +21,7 @@ from feeds.panel import BAR_FIELDS, PriceBasis, PricePanel
 from feeds.price_csv import CsvFolder
 from feeds.price_folder import ParquetFolder
 from feeds.price_parquet import ParquetFile
-from feeds.price_table import PRICES, Finding, PriceSource, Reading, SourceBars
+from feeds.price_table import MISSING_COLUMN, PRICES, Finding, PriceSource, Reading, SourceBars
 from feeds.progress import Progress, silent
 from feeds.quality import Checked, Repair, check_ticker
 from feeds.quality_panel import panel_findings
@@ -118,7 +118,9 @@ def load_checked(
     checked = _checked_tickers(spec, tickers, last, progress or silent, repair, universe)
     refused = [ticker for ticker, found in checked.items() if found.refused]
     later = [ticker for ticker, found in checked.items() if not len(found.bars) and not found.refused]
-    if refused and (repair == "none" or len(refused) + len(later) == len(checked)):
+    # A file of another format is the user's slip, not a defect of one stock's data.
+    wrong_format = any(one.kind == MISSING_COLUMN for found in checked.values() for one in found.findings)
+    if wrong_format or (refused and (repair == "none" or len(refused) + len(later) == len(checked))):
         raise _refusal(spec, checked, repair)
     if last is not None and later and (tickers is not None or len(later) == len(checked)):
         raise InputError(
