@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,24 @@ def model_spec(settings: Settings) -> ModelSpec:
     return replace(spec, insider=spec.insider and settings.filings != "none")
 
 
+def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> Inputs:
+    """Load the inputs, without the sessions that the model's `holdout_from` seals, and say so in a note.
+
+    What is sealed is not even loaded: no return, price, repair, benchmark or figure can come from it.
+    """
+    if spec.holdout_from is None:
+        return load_inputs(settings, progress)
+    before = date.fromisoformat(spec.holdout_from) - timedelta(days=1)
+    if settings.last is not None and settings.last <= before:
+        return load_inputs(settings, progress)
+    inputs = load_inputs(replace(settings, last=before), progress)
+    note = (
+        f"Sealed: by `holdout_from`, sessions from {spec.holdout_from} on were not loaded. Nothing here was learned "
+        "from them, traded on them, measured on them or compared with them."
+    )
+    return replace(inputs, notes=[*inputs.notes, note])
+
+
 def resolved(
     settings: Settings, spec: ModelSpec, strategy: tuple[type[bt.Strategy], Mapping[str, Any]] | None = None
 ) -> Settings:
@@ -174,7 +193,7 @@ def _prepared(
     extra: Sequence[str] = (),
 ) -> tuple[Inputs, Columns, Model]:
     with stages("data"):
-        inputs = load_inputs(settings, progress)
+        inputs = load_unsealed(settings, spec, progress)
     spec.require_names(len(inputs.panel.tickers))
     if models is None and settings.predictions is None:
         check_benchmark(settings, inputs, spec)

@@ -57,7 +57,7 @@ class ModelSpec:
     cross_section, insider : bool
         Whether the network sees the ``xs_`` and ``ins_`` columns that it is given.
     holdout_from : str or None
-        ISO date from which sessions are sealed: neither trained on nor predicted.
+        ISO date from which sessions are sealed: neither trained on, predicted, traded nor measured on.
     """
 
     name: str = "default"

@@ -18,6 +18,7 @@ from feeds.progress import Progress, silent
 from models.evaluation import Evaluation
 from models.fold_report import FoldReport, Measured
 from models.fold_training import PreparedFold, TrainingData, train_folds
+from models.folds import usable_sessions
 from models.predictions import SavedPredictions
 from models.spec import ModelSpec
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
@@ -65,7 +66,8 @@ def walk_forward(
     Parameters
     ----------
     panel : PricePanel
-        T sessions, N tickers.
+        T sessions, N tickers. Sessions from the spec's `holdout_from` on are dropped first: no label, and no
+        measure of a prediction, reaches into them.
     features : FeaturePanel
         At least the spec's price columns; ``xs_`` and ``ins_`` columns are used if there and wanted.
     spec : ModelSpec
@@ -86,6 +88,7 @@ def walk_forward(
         If a training process is killed.
     """
     spec.require_names(len(panel.tickers))
+    panel, features = _unsealed(panel, features, spec)
     data = TrainingData.of(panel, features, spec)
     with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
         scratch = Path(folder)
@@ -102,6 +105,15 @@ def walk_forward(
         pooled=measured.evaluation(0, len(panel.sessions)),
         warnings=_held_warnings([fold for fold, _ in trained]) + _coverage_warnings(data, spec),
     )
+
+
+def _unsealed(panel: PricePanel, features: FeaturePanel, spec: ModelSpec) -> tuple[PricePanel, FeaturePanel]:
+    """Drop the sessions that `holdout_from` seals, as if they had not happened yet."""
+    count = usable_sessions(panel.sessions, spec)
+    if count in (0, len(panel.sessions)):  # of none, the folds say what is missing
+        return panel, features
+    cut = FeaturePanel(features.sessions[:count], features.tickers, features.names, features.values[:count])
+    return panel.until(panel.sessions[count - 1]), cut
 
 
 def _held_warnings(folds: Sequence[PreparedFold]) -> list[str]:

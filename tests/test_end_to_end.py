@@ -146,6 +146,24 @@ def test_run_on_saved_predictions_trades_the_same_without_tensorflow(run: Run, t
     assert contents(tmp_path / "out", "trades.csv", "equity.csv") == contents(run(), "trades.csv", "equity.csv")
 
 
+def test_run_with_a_holdout_trades_and_compares_nothing_from_then_on(run: Run, tmp_path: Path):
+    predictions = run() / "predictions.parquet"
+    cut = SavedPredictions.read(predictions).frame["session"].max() - pd.Timedelta(days=200)
+    config = (run() / "config.toml").read_text()
+    (tmp_path / "sealed.toml").write_text(
+        config.replace("[model_options]", f'[model_options]\nholdout_from = "{cut.date()}"')
+    )
+    words = ["run", "--config", str(tmp_path / "sealed.toml"), "--predictions", str(predictions)]
+    assert main([*words, "--out", str(tmp_path / "out"), "--cache", "none", "--quiet"]) == 0
+    equity = pd.read_csv(tmp_path / "out" / "equity.csv", parse_dates=["session"])
+    assert cut - pd.Timedelta(days=5) < equity["session"].max() < cut
+    whole = pd.read_csv(run() / "equity.csv", parse_dates=["session"])
+    pd.testing.assert_frame_equal(equity, whole.iloc[: len(equity)])
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert pd.Timestamp(manifest["sessions"]["data"][1]) < cut
+    assert f"Sealed: by `holdout_from`, sessions from {cut.date()} on" in " ".join(manifest["warnings"])
+
+
 def test_train_writes_the_predictions_of_run_and_weights_that_repeat_them_bar_by_bar(run: Run):
     trained = run(command="train")
     assert contents(trained, "predictions.parquet") == contents(run(), "predictions.parquet")

@@ -221,3 +221,16 @@ def test_worker_interrupted_leaves_no_process(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(train_in_processes([blocked_task(tmp_path / "arrays")], 1))
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.xdist_group("tensorflow")
+def test_walk_forward_with_a_holdout_measures_nothing_on_sealed_sessions(panel, features, cache, result):
+    sealed = replace(SPEC, holdout_from=str(panel.sessions[222].date()))
+    cut = FeaturePanel(panel.sessions[:222], features.tickers, features.names, features.values[:222])
+    whole = walk_forward(panel, features, sealed, seed=3, cache=cache)
+    short = walk_forward(panel.until(panel.sessions[221]), cut, sealed, seed=3, cache=cache)
+    assert whole.predictions.frame["session"].max() == panel.sessions[221]
+    # The last 4 decisions of fold 1 would be sold on sealed opens; the 2 of fold 2 too.
+    assert [report.n_test_labels for report in whole.folds] == [(60 - 4) * 12, 0]
+    assert whole.pooled == short.pooled
+    assert [report.as_dict() for report in whole.folds] == [report.as_dict() for report in short.folds]
