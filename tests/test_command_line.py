@@ -116,9 +116,7 @@ def test_run_on_a_broken_csv_without_repair_names_ticker_and_defect(
 def test_run_on_a_csv_without_a_column_is_refused_under_any_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = write_prices(tmp_path / "prices")
     (folder / "BAD.csv").write_text("Date,Open,High,Low,Volume\n2020-01-02,1,1,1,1\n")
-    expect_mistake(
-        ["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"], "BAD: lacks the column", capsys
-    )
+    expect_mistake(["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"], "BAD: lacks the column", capsys)
 
 
 def test_run_on_too_little_history_says_how_much_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
