@@ -96,6 +96,8 @@ def model_verdict(pooled: Mapping[str, Any] | None) -> str:
         ``information_coefficient_t`` over all test sessions.
     """
     if not pooled or _missing(pooled.get("log_loss")) or _missing(pooled.get("prior_log_loss")):
+        if pooled and pooled.get("n_labels") and pooled.get("information_coefficient") is not None:
+            return f"Of saved predictions only the ranking is measured. {_ranking(pooled)}"
         return "No out-of-sample prediction has a known outcome yet, so the model cannot be judged."
     skill = 1.0 - pooled["log_loss"] / pooled["prior_log_loss"]
     beats = "beat" if skill > 0 else "did not beat"

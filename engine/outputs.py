@@ -151,11 +151,14 @@ def model_lines(model: Mapping[str, Any]) -> str:
     pooled = model.get("pooled")
     if pooled is None:
         return ""
+    ranking = (
+        f"information coefficient {pooled['information_coefficient']:.4f} (t {pooled['information_coefficient_t']:.1f})"
+    )
+    if pd.isna(pooled["log_loss"]):
+        return f"\n\npredictions, out of sample: {ranking}"
     return (
         f"\n\nmodel, out of sample: log-loss {pooled['log_loss']:.4f} (class prior {pooled['prior_log_loss']:.4f}), "
-        f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), "
-        f"information coefficient {pooled['information_coefficient']:.4f} "
-        f"(t {pooled['information_coefficient_t']:.1f})"
+        f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), {ranking}"
     )
 
 

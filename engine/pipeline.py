@@ -23,9 +23,10 @@ from engine.outputs import figures_table, model_lines, model_table, write_json, 
 from engine.progress import progress_bars
 from engine.provenance import git_commit, input_digests, package_versions
 from engine.run_folder import check_free, run_folder, write_text
+from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
 from engine.settings import Settings
 from engine.stages import Stages
-from engine.trading import check_benchmark, load_strategy, trade
+from engine.trading import check_benchmark, first_traded_session, load_strategy, trade
 from feeds.errors import InputError
 from feeds.panel import PricePanel
 from feeds.progress import Progress
@@ -43,7 +44,8 @@ class Model:
     ----------
     predictions : SavedPredictions
     evaluation : mapping
-        The manifest's ``model`` entry; holds ``folds`` and ``pooled`` when the model was trained here.
+        The manifest's ``model`` entry, with ``folds`` and ``pooled``; of saved predictions only the
+        ranking is measured.
     warnings : list of str
     """
 
@@ -64,12 +66,13 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
     """
     check_free(out, force=force)
     spec = model_spec(settings)
-    strategy = load_strategy(settings, horizon=spec.horizon)
+    saved = None if settings.predictions is None else SavedPredictions.read(Path(settings.predictions))
+    strategy = load_strategy(settings, horizon=spec.horizon if saved is None else horizon_of(saved, spec.horizon))
     settings = resolved(settings, spec, strategy)
     progress, stages = progress_bars(quiet=quiet), Stages()
     with run_folder(out, force=force) as folder:
         extra = getattr(strategy[0], "insider_columns", ())
-        inputs, columns, model = _prepared(settings, spec, progress, stages, extra=extra)
+        inputs, columns, model = _prepared(settings, spec, progress, stages, extra=extra, saved=saved)
         with stages("backtest"):
             trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress)
         warnings = [*inputs.warnings, *model.warnings]
@@ -163,9 +166,7 @@ def make_model(
     progress: Progress,
     models: Path | None = None,
 ) -> Model:
-    """Read saved predictions, or train walk-forward and write the weights to `models`."""
-    if settings.predictions is not None:
-        return Model(SavedPredictions.read(Path(settings.predictions)), {"predictions": settings.predictions}, [])
+    """Train walk-forward and write the weights to `models`."""
     from models.saved_model import write_model
     from models.training import walk_forward
 
@@ -184,6 +185,20 @@ def make_model(
     return Model(result.predictions, evaluation, result.warnings)
 
 
+def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, panel: PricePanel) -> Model:
+    """Judge the predictions of a file on this panel: do they belong to it, and how good were they?"""
+    path, horizon = Path(str(settings.predictions)), horizon_of(saved, spec.horizon)
+    name = {} if saved.origin is None else {"name": saved.origin.model}
+    evaluation = {
+        "predictions": str(path),
+        **name,
+        "horizon": horizon,
+        **evaluation_of(saved, panel, horizon, spec.gap_sessions),
+    }
+    start = first_traded_session(settings, panel, saved)
+    return Model(saved, evaluation, warnings_of(saved, path, panel, start, horizon))
+
+
 def _prepared(
     settings: Settings,
     spec: ModelSpec,
@@ -191,16 +206,21 @@ def _prepared(
     stages: Stages,
     models: Path | None = None,
     extra: Sequence[str] = (),
+    saved: SavedPredictions | None = None,
 ) -> tuple[Inputs, Columns, Model]:
     with stages("data"):
         inputs = load_unsealed(settings, spec, progress)
-    spec.require_names(len(inputs.panel.tickers))
-    if models is None and settings.predictions is None:
+    if saved is None:
+        spec.require_names(len(inputs.panel.tickers))
+    if models is None and saved is None:
         check_benchmark(settings, inputs, spec)
     with stages("columns"):
         columns = build_columns(inputs.panel, inputs.filings, extra)
     with stages("model"):
-        model = make_model(settings, spec, inputs.panel, columns, progress, models)
+        if saved is None:
+            model = make_model(settings, spec, inputs.panel, columns, progress, models)
+        else:
+            model = saved_model(settings, spec, saved, inputs.panel)
     return inputs, columns, model
 
 

@@ -86,6 +86,21 @@ def evaluate(
     )
 
 
+def evaluate_scores(score: np.ndarray, realised: np.ndarray, horizon: int) -> Evaluation:
+    """Measure what scores alone allow, shapes [T, N]: their ranking. What needs the classes' limits is NaN."""
+    coefficients = daily_information_coefficients(score, realised)
+    coefficients = coefficients[np.isfinite(coefficients)]
+    return Evaluation(
+        n_labels=int((np.isfinite(score) & np.isfinite(realised)).sum()),
+        log_loss=np.nan,
+        prior_log_loss=np.nan,
+        balanced_accuracy=np.nan,
+        information_coefficient=float(coefficients.mean()) if len(coefficients) else np.nan,
+        information_coefficient_t=newey_west_t(coefficients, newey_west_lags(len(coefficients), horizon)),
+        n_sessions=len(coefficients),
+    )
+
+
 def log_loss(probabilities: np.ndarray, classes: np.ndarray) -> float:
     """Return the mean of -ln p(class that came), shapes [M, 4] and [M]; NaN without rows."""
     if not len(classes):

@@ -8,7 +8,7 @@ prediction is NaN.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,12 @@ import pyarrow.parquet as pq
 from feeds.errors import InputError, unknown_name
 from feeds.panel import Bars
 from models.labels import CLASS_NAMES
+from models.prediction_origin import Origin
 
 PREDICTION_COLUMNS = (*CLASS_NAMES, "score")
 FRAME_COLUMNS = ("session", "ticker", "fold", *PREDICTION_COLUMNS)
 _SUM_TOLERANCE = 1e-6
+_METADATA_KEY = b"insider_swing"
 
 
 class Stepper(Protocol):
@@ -59,9 +61,12 @@ class SavedPredictions:
         lesser_loss, lesser_profit, greater_profit, and score (expected return over the horizon), one row
         per session and ticker that has a prediction, sorted by session, then ticker.
         **Known at** the session's close.
+    origin : Origin or None
+        Which model made them on which prices; None where the file does not tell.
     """
 
     frame: pd.DataFrame
+    origin: Origin | None = None
 
     def column(self, ticker: str, bars: Bars) -> np.ndarray:
         """Return the predictions on the sessions of `bars`, shape [K, 5], NaN where there is none."""
@@ -80,7 +85,8 @@ class SavedPredictions:
 
     def write(self, path: Path) -> None:
         """Write a Parquet file: the same predictions give the same bytes, and the file is whole or absent."""
-        table = pa.Table.from_pandas(self.frame, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
+        about = None if self.origin is None else {_METADATA_KEY: self.origin.as_json()}
+        table = pa.Table.from_pandas(self.frame, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(about)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             pq.write_table(table, unfinished, compression="zstd")
@@ -90,7 +96,9 @@ class SavedPredictions:
 
     @staticmethod
     def read(path: Path) -> SavedPredictions:
-        """Read what `write` wrote.
+        """Read what `write` wrote, or a table with its columns from elsewhere.
+
+        A time of day and a time zone in `session` are dropped: the day that is written is the session.
 
         Raises
         ------
@@ -98,7 +106,7 @@ class SavedPredictions:
             If the file is missing, is not such a file, or its rows are incomplete, repeated or impossible.
         """
         try:
-            frame = pq.read_table(path).to_pandas()
+            table = pq.read_table(path)
         except FileNotFoundError as error:
             raise InputError(
                 f"predictions {path}: expected a file, received none; `train --out DIR` writes one"
@@ -107,7 +115,8 @@ class SavedPredictions:
             raise InputError(
                 f"predictions {path}: expected a Parquet file, received another; `train --out DIR` writes one"
             ) from error
-        return SavedPredictions(_validated(frame, path))
+        frame = table.to_pandas(date_as_object=False)
+        return SavedPredictions(_validated(frame, path), _origin(table.schema.metadata or {}, path))
 
     @cached_property
     def _by_ticker(self) -> dict[str, _TickerTable]:
@@ -162,11 +171,25 @@ def _validated(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"predictions {path}: expected at least one row, received none")
     _require_types(frame, path)
+    days = frame["session"].dt.tz_localize(None).dt.normalize().astype("datetime64[ns]")
+    frame = frame.assign(session=days, ticker=frame["ticker"].astype(object))
     wrong = _first_wrong_row(frame)
     if wrong is not None:
         row, what = wrong
         raise InputError(f"predictions {path}: row {row} ({frame['ticker'].iloc[row]}): {what}")
     return sorted_frame(frame)
+
+
+def _origin(metadata: Mapping[bytes, bytes], path: Path) -> Origin | None:
+    if _METADATA_KEY not in metadata:
+        return None
+    try:
+        return Origin.parse(metadata[_METADATA_KEY])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"predictions {path}: expected a description of model and prices in the file's metadata, received a "
+            "damaged one; write the file again with `train --out DIR`"
+        ) from error
 
 
 def _require_types(frame: pd.DataFrame, path: Path) -> None:

@@ -18,6 +18,7 @@ from models.bar_table import BarTable
 from models.features import PRICE_COLUMNS, latest_price_features, volatility
 from models.folds import Fold
 from models.labels import ClassLimits
+from models.prediction_origin import Origin
 from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_frame
 from models.preprocess import Scaler
 from models.sequences import Segments, find_segments
@@ -119,7 +120,8 @@ class WalkForwardPredictor:
         frame["session"] = panel.sessions[table.session_row[known]]
         frame["ticker"] = np.array(panel.tickers)[table.ticker_column[known]]
         frame["fold"] = fold[known].astype(np.int32)
-        return SavedPredictions(sorted_frame(frame))
+        frame = sorted_frame(frame)
+        return SavedPredictions(frame, Origin.of(frame, panel, self.spec.name, self.spec.horizon))
 
     def session_rows(self, sessions: np.ndarray) -> np.ndarray:
         """Return the session row of each date, shape [K]; weekdays are counted beyond the last known session."""

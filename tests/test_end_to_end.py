@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,25 @@ def test_run_on_saved_predictions_trades_the_same_without_tensorflow(run: Run, t
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out", "trades.csv", "equity.csv") == contents(run(), "trades.csv", "equity.csv")
+    again, first = (json.loads((out / "manifest.json").read_text()) for out in (tmp_path / "out", run()))
+    for name in ("information_coefficient", "n_labels"):
+        assert again["model"]["pooled"][name] == pytest.approx(first["model"]["pooled"][name])
+    assert [fold["test_last"] for fold in again["model"]["folds"]] == [f["test_last"] for f in first["model"]["folds"]]
+    assert not [text for text in again["warnings"] if text.startswith("predictions ")]
+
+
+def test_run_on_predictions_of_another_market_and_horizon_says_so_and_holds_for_theirs(run: Run, tmp_path: Path):
+    saved = SavedPredictions.read(run() / "predictions.parquet")
+    assert saved.origin is not None
+    replace(saved, origin=replace(saved.origin, horizon=3)).write(tmp_path / "p.parquet")
+    (tmp_path / "small.toml").write_text(CONFIG)
+    three = ",".join(saved.frame["ticker"].unique()[:3])
+    words = ["run", "--config", str(tmp_path / "small.toml"), "--predictions", str(tmp_path / "p.parquet")]
+    words += ["--seed", "5", "--tickers", three, "--filings", "none", "--strategy", "lstm_only"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--cache", "none", "--quiet"]) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert "predictions p.parquet: made on other prices than these for 3 of 3 stocks" in " ".join(manifest["warnings"])
+    assert manifest["settings"]["params"]["max_holding_bars"] == 3
 
 
 def test_run_with_a_holdout_trades_and_compares_nothing_from_then_on(run: Run, tmp_path: Path):

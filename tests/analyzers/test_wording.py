@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -131,3 +133,11 @@ def test_model_verdict_without_evaluation_judges_nothing():
 )
 def test_numbers_are_written_for_people(text, expected):
     assert text.replace("\xa0", " ") == expected
+
+
+def test_model_verdict_of_saved_predictions_is_about_their_ranking():
+    pooled = {"n_labels": 9, "log_loss": math.nan, "information_coefficient": 0.05, "information_coefficient_t": 4.0}
+    assert model_verdict(pooled) == (
+        "Of saved predictions only the ranking is measured. "
+        "It ranked the stocks better than chance (mean rank correlation 0.0500, t = 4.0)."
+    )

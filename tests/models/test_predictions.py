@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from feeds.errors import InputError
 from feeds.panel import Bars
+from models.prediction_origin import Origin
 from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_frame
 
 
@@ -54,6 +56,45 @@ def test_write_and_read_round_trip_with_the_same_bytes(frame, tmp_path):
     pd.testing.assert_frame_equal(again.frame, frame, check_dtype=False)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.parquet", "two.parquet"]
+
+
+def test_write_and_read_keep_the_origin_and_its_bytes(frame, tmp_path):
+    origin = Origin("tiny", 21, {"B": {"2020": "b"}, "A": {"2020": "a"}})
+    SavedPredictions(frame, origin).write(tmp_path / "one.parquet")
+    again = SavedPredictions.read(tmp_path / "one.parquet")
+    assert again.origin == origin
+    again.write(tmp_path / "two.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    assert pq.read_schema(tmp_path / "one.parquet").names == ["session", "ticker", "fold", *PREDICTION_COLUMNS]
+
+
+def test_read_without_an_origin_has_none_and_a_damaged_one_is_refused(frame, tmp_path):
+    SavedPredictions(frame).write(tmp_path / "old.parquet")
+    assert SavedPredictions.read(tmp_path / "old.parquet").origin is None
+    stored = pq.read_table(tmp_path / "old.parquet").replace_schema_metadata({"insider_swing": "[]"})
+    pq.write_table(stored, tmp_path / "bad.parquet")
+    with pytest.raises(InputError, match="expected a description of model and prices .*received a damaged one"):
+        SavedPredictions.read(tmp_path / "bad.parquet")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "dated",
+    [
+        lambda days: days + pd.Timedelta(hours=16),
+        lambda days: days.dt.tz_localize("UTC"),
+        lambda days: (days + pd.Timedelta(hours=16)).dt.tz_localize("America/New_York"),
+        lambda days: days.dt.date,
+    ],
+    ids=["16:00", "UTC", "New York", "date"],
+)
+def test_read_session_with_a_time_of_day_or_a_zone_is_its_day(frame, tmp_path, dated):
+    frame.assign(session=dated(frame["session"]), ticker=frame["ticker"].astype("category")).to_parquet(
+        tmp_path / "other.parquet"
+    )
+    read = SavedPredictions.read(tmp_path / "other.parquet")
+    pd.testing.assert_frame_equal(read.frame, frame, check_dtype=False)
+    assert read.column("B", bars_on("2020-01-03"))[0, 4] == 0.01
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Predictions from a file (`--predictions`): do they belong to these prices, and how good were they?
+
+A file may come from another market with the same tickers, cover a part of the stocks or of the years, or
+look further ahead than positions are held. None of that is refused; all of it is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from feeds.panel import PricePanel
+from models.bar_table import BarTable
+from models.evaluation import evaluate_scores
+from models.labels import forward_returns
+from models.predictions import SavedPredictions
+
+EXPECTED_COVERAGE = 0.9
+
+
+def horizon_of(saved: SavedPredictions, otherwise: int) -> int:
+    """Return the bars that the scores look ahead: what the file says, else that of the chosen model."""
+    return otherwise if saved.origin is None else saved.origin.horizon
+
+
+def warnings_of(saved: SavedPredictions, path: Path, panel: PricePanel, start: pd.Timestamp, horizon: int) -> list[str]:
+    """Return what a reader must know before believing a backtest on a file of predictions.
+
+    Parameters
+    ----------
+    start : Timestamp
+        First session that is traded.
+    horizon : int
+        Bars that the scores are taken to look ahead.
+    """
+    found = [_origin_warning(saved, path, panel, horizon), _coverage_warning(saved, path, panel, start)]
+    return [text for text in found if text]
+
+
+def evaluation_of(saved: SavedPredictions, panel: PricePanel, horizon: int, gap_sessions: int) -> dict[str, Any]:
+    """Return how the scores' order agreed with the returns that followed, pooled and per fold.
+
+    The keys are those of a model trained here. Log-loss and balanced accuracy are NaN: they need the
+    limits of the classes, which the file does not hold.
+    """
+    table = BarTable.of(panel)
+    opens = table.flatten(panel.open)
+    realised = table.unflatten(forward_returns(table, opens, np.ones(len(table)), horizon, gap_sessions).plain)
+    score = saved.matrix("score", panel.sessions, panel.tickers)
+    folds = []
+    spans = saved.frame.groupby("fold")["session"].agg(["min", "max"])
+    for number, first, last in spans.itertuples():
+        inside = (panel.sessions >= first) & (panel.sessions <= last)
+        if not inside.any():
+            continue
+        measured = asdict(evaluate_scores(score[inside], realised[inside], horizon))
+        days = {"test_first": str(first.date()), "test_last": str(panel.sessions[inside][-1].date())}
+        folds.append({"fold": int(number), **days, "n_test_labels": measured.pop("n_labels"), **measured})
+    return {"pooled": asdict(evaluate_scores(score, realised, horizon)), "folds": folds}
+
+
+def _origin_warning(saved: SavedPredictions, path: Path, panel: PricePanel, horizon: int) -> str:
+    if saved.origin is None:
+        return (
+            f"predictions {path.name}: the file does not say which model made them on which prices; they are taken "
+            f"to look {horizon} bars ahead, as `--model` does"
+        )
+    other = saved.origin.other_prices(saved.frame, panel)
+    if not other:
+        return ""
+    common = saved.frame["ticker"].isin(panel.tickers)
+    return (
+        f"predictions {path.name}: made on other prices than these for {len(other)} of "
+        f"{saved.frame.loc[common, 'ticker'].nunique()} stocks, first {other[0]}; what is traded here is not what "
+        "the model saw, and every figure is doubtful"
+    )
+
+
+def _coverage_warning(saved: SavedPredictions, path: Path, panel: PricePanel, start: pd.Timestamp) -> str:
+    span = panel.sessions >= start
+    traded = panel.traded[span]
+    predicted = np.isfinite(saved.matrix("score", panel.sessions, panel.tickers)[span]) & traded
+    share = predicted.sum() / traded.sum()
+    if share >= EXPECTED_COVERAGE:
+        return ""
+    active, without = traded.any(axis=0), traded.any(axis=0) & ~predicted.any(axis=0)
+    last = panel.sessions[span][predicted.any(axis=1)][-1].date()
+    return (
+        f"predictions {path.name}: they cover {share:.1%} of the bars from {start.date()} to "
+        f"{panel.sessions[-1].date()} (the last is of {last}; {without.sum()} of {active.sum()} stocks have none); "
+        "what has none is not bought, but every figure and the benchmark are of the whole span"
+    )
