@@ -6,6 +6,7 @@ the run is complete. A killed run leaves at most that hidden folder, which nothi
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,6 +16,15 @@ from datetime import datetime
 from pathlib import Path
 
 from feeds.errors import EnvironmentFailure, InputError
+
+RESULTS = (
+    "report.html", "tearsheet.html", "manifest.json", "trades.csv", "orders.csv", "equity.csv", "config.toml",
+    "predictions.parquet", "evaluation.json", "findings.csv",
+)  # fmt: skip
+"""The files that our commands write; the folder ``models`` of `train` goes with them."""
+
+# What a disk says when it is not ours to write, or full: nothing of that is a bug.
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
 
 
 def default_folder(name: str, now: datetime) -> Path:
@@ -29,8 +39,12 @@ def check_free(folder: Path, *, force: bool) -> None:
     Raises
     ------
     InputError
-        If `folder` is a file, or is not empty and `force` is not given.
+        If `folder` is a file, is or holds the current folder, or is not empty and `force` is not given.
     """
+    here, place = Path.cwd().resolve(), folder.resolve()
+    if place == here or place in here.parents:
+        raise InputError(f"`--out`: expected a folder of its own, received {str(folder)!r}, which is or holds the "
+                         "current folder; name another, such as `--out runs/first`")  # fmt: skip
     if folder.exists() and not folder.is_dir():
         raise InputError(f"`--out`: expected a folder, received the file {folder}; name another")
     if folder.is_dir() and any(folder.iterdir()) and not force:
@@ -48,16 +62,18 @@ def check_free_file(path: Path, *, force: bool) -> None:
 def run_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Give a hidden folder to write into; on success it becomes `folder`, on any error it vanishes.
 
-    With `force`, results of the same name are replaced and every other file in `folder` is kept.
+    With `force`, results of the same name are replaced, a new manifest also removes every other result of an
+    older command, and whatever is not ours in `folder` is kept.
 
     Raises
     ------
     InputError
         As `check_free`.
     EnvironmentFailure
-        If the folder cannot be made or renamed.
+        If the folder cannot be made or renamed, or the disk is full or refuses what is written meanwhile.
     """
     check_free(folder, force=force)
+    folder = folder.resolve()
     new_parents = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +87,13 @@ def run_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         os.umask(umask)
         partial.chmod(0o777 & ~umask)
         _take_place(partial, folder)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise EnvironmentFailure(
+            f"cannot write {error.filename or folder}: {error.strerror}; nothing was kept, "
+            "make room or choose another `--out` or `--cache`"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         for parent in new_parents:  # innermost first; a parent that holds the result stays
@@ -85,10 +108,16 @@ def _take_place(partial: Path, folder: Path) -> None:
     old = folder.with_name(f"{partial.name}.old")
     folder.rename(old)
     partial.rename(folder)
-    for stranger in old.iterdir():
-        if not (folder / stranger.name).exists():
-            stranger.rename(folder / stranger.name)
+    renewed = (folder / "manifest.json").exists()
+    for entry in old.iterdir():
+        if not (folder / entry.name).exists() and not (renewed and _is_result(entry)):
+            entry.rename(folder / entry.name)
     shutil.rmtree(old)
+
+
+def _is_result(entry: Path) -> bool:
+    """Tell what our commands wrote: beside a newer manifest it would belong to no run."""
+    return entry.name in RESULTS or (entry.name == "models" and (entry / "spec.json").is_file())
 
 
 def write_text(path: Path, text: str) -> None:

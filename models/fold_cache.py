@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feeds.errors import EnvironmentFailure
 from models.network import FittedNetwork
 from models.spec import ModelSpec
 from models.stepper import Network
@@ -32,15 +33,35 @@ def network_key(spec: ModelSpec, window_digest: str, seed: int) -> str:
 
 
 def write_network(fitted: FittedNetwork, path: Path) -> None:
-    """Write one result: whole or absent, the same bytes for the same network, no pickle."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write one result: whole or absent, the same bytes for the same network, no pickle.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If the disk is full or refuses it.
+    """
+    make_store(path.parent)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     counts = {name: np.array(getattr(fitted, name)) for name in _COUNTS}
     try:
         np.savez(unfinished, allow_pickle=False, **fitted.network.arrays(), **counts)
         unfinished.replace(path)
+    except OSError as error:
+        raise _refused("write", path, error) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def make_store(folder: Path) -> None:
+    """Make the folder of finished networks; raises EnvironmentFailure where that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused("make", folder, error) from error
+
+
+def _refused(what: str, path: Path, error: OSError) -> EnvironmentFailure:
+    return EnvironmentFailure(f"cannot {what} {path}: {error.strerror}; choose another `--cache`, or `none`")
 
 
 def read_network(path: Path) -> FittedNetwork | None:
@@ -49,8 +70,10 @@ def read_network(path: Path) -> FittedNetwork | None:
         with np.load(path, allow_pickle=False) as arrays:
             epochs, best_epoch, loss = (arrays[name].item() for name in _COUNTS)
             network = Network.from_arrays({name: arrays[name] for name in arrays.files if name not in _COUNTS})
-    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    except OSError as error:
+        raise _refused("read", path, error) from error
     return FittedNetwork(network, epochs, best_epoch, loss)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress
 from models.bar_table import BarTable
-from models.fold_cache import network_key, read_network
+from models.fold_cache import make_store, network_key, read_network
 from models.fold_window import FoldWindow
 from models.folds import Fold, make_folds
 from models.labels import ClassLimits, ForwardReturns, forward_returns
@@ -95,6 +95,7 @@ def train_folds(
     progress: Progress,
 ) -> list[tuple[PreparedFold, list[FittedNetwork]]]:
     """Return every fold with its trained networks, training those that `results` does not hold."""
+    make_store(results)
     prepared = [_prepare(data, fold, spec, seed, results, scratch / f"fold_{fold.number}") for fold in data.folds]
     missing = {item.fold.number: [task for task in item.tasks if not _is_finished(task)] for item in prepared}
     tasks = [task for group in missing.values() for task in group]

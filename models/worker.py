@@ -1,8 +1,8 @@
 """Training processes: each is spawned, loads TensorFlow once with one thread, and works through tasks.
 
 Parent and worker speak over a pipe: a task down, then up the number of each finished epoch and at the end
-``done`` or the text of what went wrong. Arrays travel as files that the worker maps. A worker ends when its
-parent does, however that happens, so that no process is left behind.
+``done``, ``refused`` with what the disk said, or the text of what went wrong. Arrays travel as files that
+the worker maps. A worker ends when its parent does, however that happens, so that no process is left behind.
 """
 
 from __future__ import annotations
@@ -70,10 +70,15 @@ class _Worker:
 
 
 def write_window(window: FoldWindow, folder: Path) -> None:
-    """Write a window's arrays where workers map them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(window, name), allow_pickle=False)
+    """Write a window's arrays where workers map them; raises EnvironmentFailure where the disk refuses them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(window, name), allow_pickle=False)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"cannot write {folder}: {error.strerror}; make room, or name another temporary folder in `TMPDIR`"
+        ) from error
 
 
 def train(task: Task, on_epoch: Callable[[int], None]) -> None:
@@ -92,7 +97,7 @@ def train_in_processes(tasks: Sequence[Task], jobs: int) -> Generator[Event, Non
     Raises
     ------
     EnvironmentFailure
-        If a process dies without a word (killed, out of memory).
+        If a process dies without a word (killed, out of memory), or cannot keep its result.
     RuntimeError
         With the worker's traceback, if the training itself fails.
     """
@@ -140,6 +145,8 @@ def _receive(worker: _Worker) -> Event:
             f"the training process of fold {worker.task.fold.number} died with exit code {worker.process.exitcode}: "
             "most often the memory is full; use fewer `--jobs` or fewer tickers (finished folds are kept in the cache)"
         ) from error
+    if kind == "refused":
+        raise EnvironmentFailure(content)
     if kind == "failed":
         raise RuntimeError(f"training of fold {worker.task.fold.number} failed:\n{content}")
     return Event(worker.task, content, finished=kind == "done")
@@ -175,6 +182,8 @@ def _outcome(task: Task, pipe: Connection) -> tuple[str, int | str]:
 
     try:
         train(task, report)
+    except EnvironmentFailure as error:
+        return "refused", str(error)
     except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback
         return "failed", traceback.format_exc()
     return "done", finished

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from datetime import datetime
 from pathlib import Path
 
@@ -70,3 +71,59 @@ def test_write_text_into_missing_folder_fails_clearly_and_leaves_nothing(tmp_pat
 
 def test_default_folder_names_time_and_strategy():
     assert default_folder("a/b c.py:My Class", datetime(2020, 1, 2, 3, 4, 5)) == Path("runs/20200102-030405-My-Class")
+
+
+@pytest.mark.parametrize("out", ["", ".", "..", "/", "new/.."])
+@pytest.mark.parametrize("force", [False, True])
+def test_check_free_current_folder_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, force: bool
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match=r"`--out`: expected a folder of its own, received .* `--out runs/first`"):
+        check_free(Path(out), force=force)
+
+
+def test_run_folder_name_that_ends_in_dots_means_the_folder_itself(tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    with run_folder(tmp_path / "run" / "x" / "..", force=False) as partial:
+        (partial / "y").write_text("1")
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["y"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
+def test_run_folder_disk_that_refuses_inside_is_an_environment_failure(tmp_path: Path, number: int):
+    with (
+        pytest.raises(EnvironmentFailure, match="cannot write /x/y: no; nothing was kept, make room or choose another"),
+        run_folder(tmp_path / "run", force=False),
+    ):
+        raise OSError(number, "no", "/x/y")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_folder_other_error_of_the_system_inside_stays_a_bug(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), run_folder(tmp_path / "run", force=False) as partial:
+        (partial / "missing").read_text()
+
+
+def test_run_folder_force_with_a_new_manifest_removes_results_of_an_older_command(tmp_path: Path):
+    out = tmp_path / "run"
+    (out / "models").mkdir(parents=True)
+    (out / "models" / "spec.json").write_text("{}")
+    for name in ("evaluation.json", "manifest.json", "mine.txt"):
+        (out / name).write_text("old")
+    with run_folder(out, force=True) as partial:
+        (partial / "manifest.json").write_text("new")
+    assert {p.name: p.read_text() for p in out.iterdir()} == {"manifest.json": "new", "mine.txt": "old"}
+
+
+def test_run_folder_force_keeps_a_folder_models_that_is_not_ours_and_a_run_beside_findings(tmp_path: Path):
+    out = tmp_path / "run"
+    (out / "models").mkdir(parents=True)
+    (out / "report.html").write_text("of a run")
+    with run_folder(out, force=True) as partial:
+        (partial / "findings.csv").write_text("")
+    assert {p.name for p in out.iterdir()} == {"models", "report.html", "findings.csv"}
+    with run_folder(out, force=True) as partial:
+        (partial / "manifest.json").write_text("{}")
+    assert {p.name for p in out.iterdir()} == {"models", "manifest.json"}
