@@ -80,7 +80,7 @@ def fingerprints(frame: pd.DataFrame, panel: PricePanel) -> dict[str, dict[str, 
     columns = pd.Index(panel.tickers).get_indexer(pd.Index(asked["ticker"]))
     closes = np.where(rows >= 0, panel.source_price("close")[rows, columns], np.nan).astype(np.float32)
     years = asked["session"].dt.year.rename("year")
-    groups: dict[Any, np.ndarray] = asked.groupby(["ticker", years]).indices
+    groups: Any = asked.groupby(["ticker", years]).indices
     found: dict[str, dict[str, str]] = {}
     for (ticker, year), places in groups.items():
         digest = hashlib.sha256(closes[np.sort(places)].tobytes()).hexdigest()[:16]
