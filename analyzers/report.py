@@ -39,7 +39,8 @@ ASSUMPTIONS = (
     "any size can be filled.",
     "Prices are total-return: dividends are reinvested in the same stock, splits change nothing. The trade list "
     "shows prices as the source quotes them.",
-    "A stock that is delisted is sold at its last price; the money is not always so easily had.",
+    "A stock whose prices end before the others' is taken as delisted and sold at its last price: the data do not "
+    "say whether it was, or only its file ends. The money is not always so easily had.",
     "Cash earns nothing. Taxes are left out.",
     "The interval of the Sharpe ratio assumes independent daily returns and one strategy tried once. Whoever tries "
     "many and shows the best must expect less.",
@@ -71,6 +72,8 @@ class RunReport:
         What the data are, shown first: a generated market and what was planted in it.
     warnings : sequence of str
         What weakens the result.
+    caveats : sequence of str
+        What limits the verdict; shown right under it.
     commission_bps, slippage_bps : float
         Per side, in basis points; a run without costs is warned about.
     settings, data_facts : mapping of name to value
@@ -92,6 +95,7 @@ class RunReport:
     model: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    caveats: Sequence[str] = ()
     commission_bps: float = 1.0
     slippage_bps: float = 4.0
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analyzers.ledger import OPEN_AT_END
-from analyzers.wording import count, day, number, percent, plain, usd
+from analyzers.wording import count, day, number, percent, plain, probability, usd
 
 LAST_TRADES = 20
 _MOST_REASONS = 12
@@ -46,7 +46,7 @@ def metrics_table(m: Mapping[str, Any], has_benchmark: bool) -> Table:
         ("Volatility per year", percent(m.get("volatility")), percent(m.get("benchmark_volatility"))),
         ("Sharpe ratio", number(m.get("sharpe")), number(m.get("benchmark_sharpe"))),
         ("Sharpe ratio, 95\N{NO-BREAK SPACE}% interval", _interval(m), ""),
-        ("Probability that the true Sharpe ratio exceeds 0", percent(m.get("probability_of_skill")), ""),
+        ("Probability that the true Sharpe ratio exceeds 0", probability(m.get("probability_of_skill")), ""),
         ("Sortino ratio", number(m.get("sortino")), ""),
         ("Deepest drawdown", percent(m.get("max_drawdown")), percent(m.get("benchmark_max_drawdown"))),
         ("Longest time below a peak, days", count(m.get("max_drawdown_days")), ""),

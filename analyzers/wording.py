@@ -21,6 +21,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     return UNKNOWN if _missing(value) else f"{_signed(float(value or 0) * 100, digits)}\N{NO-BREAK SPACE}%"
 
 
+def probability(value: float | None) -> str:
+    """Return a probability as percent; an estimate is never shown as certain."""
+    if _missing(value) or 0.0005 <= float(value or 0) < 0.9995:
+        return percent(value)
+    return f"> {percent(0.999)}" if float(value or 0) > 0.5 else f"< {percent(0.001)}"
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """Return a number with thousands separated, or a dash where it is unknown."""
     return UNKNOWN if _missing(value) else _signed(float(value or 0), digits)

@@ -32,6 +32,14 @@ FILES = {
 }
 
 
+_BASES = {
+    "as_traded": "as traded",
+    "split_adjusted": "split adjusted",
+    "fully_adjusted": "taken as they are: without an adjusted close, what is adjusted in them is unknown",
+}
+_WELL_COVERED = 0.9
+
+
 def write_tables(trading: Trading, folder: Path) -> None:
     """Write trades, orders and equity; the same run gives the same bytes."""
     result = trading.result
@@ -82,6 +90,7 @@ def write_pages(
         model=model,
         notes=inputs.notes,
         warnings=warnings,
+        caveats=coverage_caveats(inputs, trading.result.equity.index),
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,
         settings=settings.as_dict(),
@@ -117,7 +126,7 @@ def data_facts(inputs: Inputs) -> dict[str, Any]:
         "First session": panel.sessions[0],
         "Last session": panel.sessions[-1],
         "Bars": int(panel.traded.sum()),
-        "Prices as the source has them": panel.price_basis.replace("_", " "),
+        "Prices as the source has them": _BASES[panel.price_basis],
     }
     facts |= finding_counts(inputs.findings)
     if filings is None:
@@ -126,6 +135,21 @@ def data_facts(inputs: Inputs) -> dict[str, Any]:
     if filings.coverage is not None:
         facts |= {"First acceptance, UTC": filings.coverage.first, "Last acceptance, UTC": filings.coverage.last}
     return facts
+
+
+def coverage_caveats(inputs: Inputs, sessions: pd.Index) -> list[str]:
+    """Return a sentence for the verdict where filings cover less than nine tenths of the `sessions` traded."""
+    if inputs.filings is None or not len(sessions):
+        return []
+    coverage = inputs.filings.coverage
+    days = pd.DatetimeIndex(sessions)
+    covered = 0.0
+    if coverage is not None:
+        first, last = (moment.tz_localize(None).normalize() for moment in (coverage.first, coverage.last))
+        covered = float(((days >= first) & (days <= last)).mean())
+    if covered >= _WELL_COVERED:
+        return []
+    return [f"Filings cover {percent(covered, 0)} of the sessions traded: on the others nothing is known of insiders."]
 
 
 def figures_table(trading: Trading, model: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -183,3 +184,23 @@ def test_write_report_with_costs_does_not_warn(tmp_path):
 def test_write_report_saved_predictions_without_evaluation_say_so(tmp_path):
     page = written(full_run(model={"predictions": "saved.parquet"}), tmp_path)
     assert "predictions that were saved without their evaluation" in page.words
+
+
+def test_write_report_caveats_stand_right_under_the_verdict(tmp_path):
+    written(full_run(caveats=["Filings cover 10 % of the sessions traded."]), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert text.index("the strategy returned") < text.index("Filings cover 10 %") < text.index("Files of this run")
+
+
+def test_write_report_wide_tables_say_that_they_scroll_and_narrow_ones_do_not(tmp_path):
+    written(full_run(), tmp_path)
+    hint = '<small class="sideways"> (scroll sideways for more)</small>'
+    text = (tmp_path / "report.html").read_text()
+    assert re.search(rf"The last 20 of 31 trades[^<]*{re.escape(hint)}", text)
+    assert "<caption><span>Key figures</span>" in text
+    assert ".sideways{display:inline}" in text  # on small screens; hidden elsewhere
+
+
+def test_write_report_says_that_delisting_is_read_off_the_data(tmp_path):
+    written(full_run(), tmp_path)
+    assert "taken as delisted" in (tmp_path / "report.html").read_text()

@@ -76,3 +76,8 @@ def test_folds_table_has_skill_and_a_pooled_line():
 
 def test_folds_table_without_folds_is_none():
     assert folds_table({"predictions": "saved.parquet"}) is None
+
+
+def test_metrics_table_a_probability_is_never_certain():
+    rows = {row[0]: row[1] for row in metrics_table({"probability_of_skill": 0.99999}, True).rows}
+    assert rows["Probability that the true Sharpe ratio exceeds 0"].replace("\xa0", " ") == "> 99.9 %"

@@ -141,3 +141,11 @@ def test_model_verdict_of_saved_predictions_is_about_their_ranking():
         "Of saved predictions only the ranking is measured. "
         "It ranked the stocks better than chance (mean rank correlation 0.0500, t = 4.0)."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.99999, "> 99.9 %"), (1.0, "> 99.9 %"), (0.999, "99.9 %"), (0.5, "50.0 %"), (0.00001, "< 0.1 %"), (None, "–")],
+)
+def test_probability_is_never_shown_as_certain(value: float | None, text: str):
+    assert wording.probability(value).replace("\xa0", " ") == text

@@ -1,0 +1,133 @@
+"""What is written and said of a run, from made-up figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.inputs import Inputs
+from engine.outputs import (
+    coverage_caveats,
+    data_facts,
+    figures_table,
+    json_safe,
+    model_lines,
+    model_table,
+    write_json,
+    write_tables,
+)
+from feeds.transaction_table import Coverage
+
+DAYS = pd.date_range("2020-01-06", periods=10, freq="D", name="session")
+POOLED = {
+    "log_loss": 1.3,
+    "prior_log_loss": 1.35,
+    "balanced_accuracy": 0.27,
+    "information_coefficient": 0.0123,
+    "information_coefficient_t": 2.5,
+}
+
+
+def inputs(make_panel, first: str | None = None, last: str | None = None, **changes) -> Inputs:
+    """Inputs whose filings cover `first` to `last`; without them there are no filings."""
+    panel = replace(make_panel(sessions=20, tickers=3), **changes)
+    filings = None
+    if first is not None:
+        coverage = Coverage(pd.Timestamp(first, tz="UTC"), pd.Timestamp(last, tz="UTC"))
+        filings = SimpleNamespace(coverage=coverage, n_filings=4, rows=[1, 2])
+    return Inputs(panel, filings, {}, [], [])
+
+
+def trading() -> SimpleNamespace:
+    equity = pd.DataFrame({"value": np.arange(10.0)}, index=DAYS)
+    trades = pd.DataFrame({"ticker": ["A"], "entry_session": [DAYS[1]], "reason": ["score"]})
+    names = ("total_return", "cagr", "sharpe", "max_drawdown")
+    metrics = dict.fromkeys(names, 0.5) | {f"benchmark_{name}": -0.25 for name in names}
+    metrics |= {"sharpe_low": 0.1, "sharpe_high": 0.9, "n_trades": 7, "win_rate": 0.5, "exposure": 0.8}
+    result = SimpleNamespace(equity=equity, trades=trades, orders=trades.iloc[:0])
+    return SimpleNamespace(result=result, benchmark=pd.Series(range(9), index=DAYS[:9]), metrics=metrics)
+
+
+def test_json_safe_has_no_value_that_json_lacks():
+    found = json_safe({1: float("nan"), "a": (np.inf, 2.5), "b": {"day": pd.Timestamp("2020-01-02").date()}, "c": None})
+    assert found == {"1": None, "a": [None, 2.5], "b": {"day": "2020-01-02"}, "c": None}
+
+
+def test_write_json_is_strict_and_ends_in_a_newline(tmp_path: Path):
+    write_json({"x": float("nan")}, tmp_path / "m.json")
+    text = (tmp_path / "m.json").read_text()
+    assert text.endswith("}\n")
+    assert json.loads(text) == {"x": None}
+
+
+def test_write_tables_lays_the_benchmark_beside_equity_and_repeats_its_bytes(tmp_path: Path):
+    write_tables(trading(), tmp_path)
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_tables(trading(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+    assert set(first) == {"trades.csv", "orders.csv", "equity.csv"}
+    assert first["equity.csv"].decode().splitlines()[:2] == ["session,value,benchmark", "2020-01-06,0.0,0.0"]
+    assert first["equity.csv"].decode().splitlines()[-1] == "2020-01-15,9.0,"
+    assert first["trades.csv"].decode().splitlines()[1] == "A,2020-01-07,score"
+    assert first["orders.csv"].decode().splitlines() == ["ticker,entry_session,reason"]
+
+
+@pytest.mark.parametrize(
+    ("basis", "said"),
+    [
+        ("as_traded", "as traded"),
+        ("split_adjusted", "split adjusted"),
+        ("fully_adjusted", "taken as they are: .*is unknown"),
+    ],
+)
+def test_data_facts_claim_no_adjustment_that_the_source_does_not_state(make_panel, basis: str, said: str):
+    fact = data_facts(inputs(make_panel, price_basis=basis))["Prices as the source has them"]
+    assert pd.Series([fact]).str.fullmatch(said).all()
+
+
+def test_data_facts_count_filings_and_their_span(make_panel):
+    facts = data_facts(inputs(make_panel, "2020-01-06", "2020-01-15"))
+    assert (facts["Form 4 filings"], facts["Transactions"], facts["Stocks"]) == (4, 2, 3)
+    assert facts["First acceptance, UTC"] == pd.Timestamp("2020-01-06", tz="UTC")
+    assert data_facts(inputs(make_panel))["Filings"] == "none"
+
+
+def test_coverage_caveats_say_which_share_of_the_span_filings_cover(make_panel):
+    said = coverage_caveats(inputs(make_panel, "2020-01-15T12:00", "2020-03-01"), DAYS)
+    assert [text.replace("\xa0", " ") for text in said] == [
+        "Filings cover 10 % of the sessions traded: on the others nothing is known of insiders."
+    ]
+
+
+def test_coverage_caveats_are_silent_where_filings_cover_the_span_or_are_not_used(make_panel):
+    assert coverage_caveats(inputs(make_panel, "2020-01-07T12:00", "2020-01-15T20:00"), DAYS) == []
+    assert coverage_caveats(inputs(make_panel), DAYS) == []
+    assert coverage_caveats(inputs(make_panel, "2020-01-07", "2020-01-15"), DAYS[:0]) == []
+
+
+def test_figures_table_has_strategy_beside_benchmark():
+    lines = figures_table(trading(), {}).replace("\xa0", " ").splitlines()
+    assert "2020-01-06 to 2020-01-15, after costs" in lines[0]
+    assert lines[2].split()[-4:] == ["50.0", "%", "−25.0", "%"]
+    assert "0.10 to 0.90" in "\n".join(lines)
+
+
+def test_model_lines_put_every_figure_beside_its_reference():
+    assert model_lines({}) == ""
+    said = model_lines({"pooled": POOLED})
+    assert "log-loss 1.3000 (class prior 1.3500), balanced accuracy 0.270 (chance 0.250)" in said
+    assert "information coefficient 0.0123 (t 2.5)" in said
+
+
+def test_model_table_unknown_figures_are_dashes():
+    row = {"fold": 1, "test_first": "2020-01-06", "test_last": "2020-02-03", "n_test_labels": 0}
+    row |= {"log_loss": None, "prior_log_loss": float("nan"), "balanced_accuracy": 0.25}
+    assert model_table([{**row, "information_coefficient": None}]).splitlines()[-1].split() == [
+        "1", "2020-01-06", "2020-02-03", "0", "-", "-", "0.2500", "-",
+    ]  # fmt: skip
