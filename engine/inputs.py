@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from engine.filing_source import make_folder, read_source, require_filings
 from engine.findings import finding_warnings
 from engine.price_inputs import membership_of, read_prices
-from engine.provenance import code_digest
+from engine.provenance import code_digest, input_digests
 from engine.settings import Settings
 from feeds.errors import InputError, unknown_name
 from feeds.membership import Membership
@@ -47,6 +47,8 @@ class Inputs:
         What was found in the prices, and what was done about it.
     membership : Membership or None
         None without ``--universe``: every stock of the source may be bought at any time.
+    digests : mapping
+        The sha256 of every input file as it was before anything was read.
     """
 
     panel: PricePanel
@@ -56,6 +58,7 @@ class Inputs:
     warnings: list[str]
     findings: tuple[Finding, ...] = ()
     membership: Membership | None = None
+    digests: Mapping[str, Any] = field(default_factory=dict)
 
 
 def market_settings(settings: Settings) -> MarketSettings:
@@ -114,23 +117,29 @@ def load_filings(
     """
     if settings.filings == "none":
         return None
-    source = str(_synthetic_tree(settings)) if settings.filings == "synthetic" else settings.filings
-    try:
+    with _filing_place(settings) as source:
         table = read_source(source, tickers=tickers, cache=settings.cache, jobs=settings.jobs, progress=progress)
-    finally:
-        if settings.filings == "synthetic" and settings.cache is None:
-            shutil.rmtree(Path(source).parent, ignore_errors=True)
     return require_filings(table, source)
 
 
-def _synthetic_tree(settings: Settings) -> Path:
-    """Return the folder of the embedded market's documents, written once per market when there is a cache."""
-    market = market_settings(settings)
-    if settings.cache is None:
-        tree = Path(tempfile.mkdtemp(prefix="insider-swing-")) / "filings"
+@contextmanager
+def _filing_place(settings: Settings) -> Iterator[str]:
+    """Give the source to read; the embedded market's documents vanish afterwards where there is no cache."""
+    if settings.filings != "synthetic":
+        yield settings.filings
+    elif settings.cache is not None:
+        yield str(_synthetic_tree(settings, Path(settings.cache)))
     else:
-        key = hashlib.sha256(f"{market!r}{code_digest('feeds')}".encode()).hexdigest()[:16]
-        tree = Path(settings.cache) / "synthetic" / key / "filings"
+        with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
+            write_filings(market_settings(settings), Path(folder) / "filings")
+            yield str(Path(folder) / "filings")
+
+
+def _synthetic_tree(settings: Settings, cache: Path) -> Path:
+    """Return the folder of the embedded market's documents, written once per market."""
+    market = market_settings(settings)
+    key = hashlib.sha256(f"{market!r}{code_digest('feeds')}".encode()).hexdigest()[:16]
+    tree = cache / "synthetic" / key / "filings"
     if not tree.is_dir():
         make_folder(tree.parent)
         write_filings(market, tree)
@@ -157,6 +166,7 @@ def load_sectors(settings: Settings) -> dict[str, str]:
 
 def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     """Load everything that a run starts from."""
+    digests = input_digests(settings)
     checked, told = load_panel(settings, progress)
     panel = checked.panel
     membership, absent = membership_of(settings, panel)
@@ -166,7 +176,18 @@ def load_inputs(settings: Settings, progress: Progress) -> Inputs:
     about_filings = filings.notes if filings is not None else []
     warnings = [*told, *absent, *finding_warnings(checked.findings), *about_filings]
     sectors = load_sectors(settings)
-    return Inputs(panel, filings, sectors, notes_of(settings), warnings, checked.findings, membership)
+    warnings += _sector_warnings(settings, sectors, panel.tickers)
+    return Inputs(panel, filings, sectors, notes_of(settings), warnings, checked.findings, membership, digests)
+
+
+def _sector_warnings(settings: Settings, sectors: Mapping[str, str], tickers: Sequence[str]) -> list[str]:
+    without = [ticker for ticker in tickers if ticker not in sectors]
+    if settings.sectors is None or not without:
+        return []
+    return [
+        f"{len(without)} of {len(tickers)} stocks have no sector in {Path(settings.sectors).name}, first {without[0]}: "
+        "no limit on a sector binds them"
+    ]
 
 
 def notes_of(settings: Settings) -> list[str]:

@@ -20,8 +20,9 @@ from engine.features import Columns, build_columns
 from engine.findings import repairs
 from engine.inputs import Inputs, load_inputs, market_settings
 from engine.outputs import figures_table, model_lines, model_table, write_json, write_pages, write_tables
+from engine.price_inputs import check_place
 from engine.progress import progress_bars
-from engine.provenance import git_commit, input_digests, package_versions
+from engine.provenance import git_commit, package_versions
 from engine.run_folder import check_free, run_folder, write_text
 from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
 from engine.settings import Settings
@@ -65,6 +66,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         If the disk or a training process fails.
     """
     check_free(out, force=force)
+    check_place(settings)
     spec = model_spec(settings)
     saved = None if settings.predictions is None else SavedPredictions.read(Path(settings.predictions))
     strategy = load_strategy(settings, horizon=spec.horizon if saved is None else horizon_of(saved, spec.horizon))
@@ -230,7 +232,7 @@ def _manifest(settings: Settings, inputs: Inputs, model: Model, stages: Stages) 
         "seed": settings.seed,
         "versions": package_versions(),
         "git_commit": git_commit(),
-        "inputs": {**input_digests(settings), "panel": {"sha256": inputs.panel.digest()}},
+        "inputs": {**inputs.digests, "panel": {"sha256": inputs.panel.digest()}},
         "timings": stages.timings,
         "model": model.evaluation,
         "repairs": repairs(inputs.findings),

@@ -12,6 +12,7 @@ import pandas as pd
 from engine.price_cache import PriceRequest, cached_prices
 from engine.price_download import universe_tickers, yahoo_store
 from engine.settings import Settings
+from feeds.errors import InputError
 from feeds.membership import Membership, read_membership
 from feeds.panel import PricePanel
 from feeds.price_folder import ParquetFolder, describe_vintages
@@ -38,6 +39,13 @@ class Source:
     tickers: tuple[str, ...] | None
     universe: tuple[str, ...] | None
     warnings: list[str] = field(default_factory=list)
+
+
+def check_place(settings: Settings) -> None:
+    """Refuse a price source that is not there, before anything else about it is judged."""
+    kind, _, place = settings.prices.partition(":")
+    if place and not Path(place).exists():
+        raise InputError(f"`--prices {kind}:{place}`: expected prices, received a path that does not exist; correct it")
 
 
 @contextmanager

@@ -17,6 +17,8 @@ _PACKAGES = (
     "exchange-calendars", "quantstats", "sec-edgar-downloader",
 )  # fmt: skip
 
+_DIGESTS: dict[str, dict[str, Any]] = {}
+
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that can change a number."""
@@ -61,8 +63,27 @@ def path_digest(path: Path) -> dict[str, Any]:
     """Return ``{"sha256": ...}`` of a file, or of a folder's listing with its number of ``files``.
 
     A file that the disk does not give stands in the listing as ``unreadable``: what comes of it is for the
-    source to say.
+    source to say. What was read once is not read again in this process unless a size or a time changed.
     """
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    state = hashlib.sha256(f"{path.absolute()}\n".encode())
+    for file in files:
+        state.update(f"{file} {_stamp(file)}\n".encode())
+    found = _DIGESTS.get(state.hexdigest())
+    if found is None:
+        found = _DIGESTS[state.hexdigest()] = _read_digest(path)
+    return dict(found)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _read_digest(path: Path) -> dict[str, Any]:
     if path.is_file():
         return {"sha256": _file_digest(path)}
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())

@@ -193,8 +193,9 @@ class PricePanel:
         return self._rows(np.flatnonzero(self.sessions <= last))
 
     def select(self, tickers: Iterable[str]) -> PricePanel:
-        """Keep only `tickers`; raises InputError for one that the panel lacks."""
-        wanted = sorted(set(tickers))
+        """Keep only `tickers`, in any case of letters; raises InputError for one that the panel lacks."""
+        by_capitals = {ticker.upper(): ticker for ticker in self.tickers}
+        wanted = sorted({t if t in self.tickers else by_capitals.get(t.upper(), t) for t in tickers})
         missing = [ticker for ticker in wanted if ticker not in self.tickers]
         if missing:
             raise unknown_name("ticker", missing[0], self.tickers)
