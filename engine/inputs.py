@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from feeds.panel import PricePanel
 from feeds.price_table import Finding
 from feeds.prices import CheckedPrices, check_panel
 from feeds.progress import Progress
+from feeds.sessions import session_closes
 from feeds.synthetic import MarketSettings, describe, make_market
 from feeds.synthetic import sectors as synthetic_sectors
 from feeds.synthetic_filings import write_filings
+from feeds.synthetic_settings import universe
 from feeds.transactions import TransactionTable, check_prices
 
 
@@ -119,6 +121,8 @@ def load_filings(
         return None
     with _filing_place(settings) as source:
         table = read_source(source, tickers=tickers, cache=settings.cache, jobs=settings.jobs, progress=progress)
+    if settings.filings == "synthetic":
+        table = replace(table, complete_until=session_closes(universe(market_settings(settings)).sessions[-1:])[0])
     return require_filings(table, source)
 
 

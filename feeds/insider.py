@@ -6,10 +6,18 @@ SEC's acceptance), never over trade dates: late filings would otherwise change h
 uses the version of each row that was valid at t's close; an amendment corrects a trade in the window
 in which its first version stands.
 
-NaN and 0 differ. Outside the source's coverage (before its first or after its last acceptance, a
-ticker that it does not know) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no
-filing is 0, or NaN where a column asks for a share or an age of nothing. Where the stock did not
-trade every column is NaN, `ins_known` too.
+NaN and 0 differ. Outside the source's coverage (before its first acceptance, after its end, a ticker
+that it does not know) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no filing is
+0, or NaN where a column asks for a share or an age of nothing. Where the stock did not trade every
+column is NaN, `ins_known` too.
+
+A source ends where it states so (`TransactionTable.complete_until`: the quarter of the SEC's sets, the
+embedded market's last session). Its last acceptance says nothing: at t nobody knows whether another
+filing will follow. A source that states nothing is therefore taken to go on for `SILENT_SESSIONS`
+sessions after any acceptance, of whatever issuer, and to have ended when it stays silent for longer;
+the next acceptance opens it again. So the value at t depends on what was accepted by t alone. Companies
+close their insiders' trading window for weeks around each quarter's end, which is why a source of few
+issuers may be silent for most of a quarter and still be whole.
 """
 
 from __future__ import annotations
@@ -33,6 +41,8 @@ from feeds.transaction_table import Coverage, TransactionTable
 
 __all__ = ["ALL_INSIDER_COLUMNS", "INSIDER_COLUMNS", "average_dollar_volume", "explain", "insider_features"]
 
+SILENT_SESSIONS = 63
+"""Sessions without any filing after which a source that does not state its end is taken to have ended."""
 _KNOWN = INSIDER_COLUMNS[0]
 
 
@@ -148,16 +158,32 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
 
 def _covered(table: TransactionTable, issuers: pd.Index, clock: Clock) -> np.ndarray:
     """Return whether the source covers each issuer at each panel session, shape [T, I]."""
-    spans = [table.issuer_coverage.get(cik, table.coverage) for cik in issuers]
-    rows = np.arange(len(clock.sessions))[:, None]
-    first, last = (_span_rows(clock, spans, edge) for edge in ("first", "last"))
-    return ((rows >= first) & (rows <= last))[clock.offset :]
+    covered = np.repeat(_source_covered(table, clock)[:, None], len(issuers), axis=1)
+    for cik, span in table.issuer_coverage.items():
+        covered[:, issuers == cik] = _inside(clock, span)[:, None]
+    return covered[clock.offset :]
 
 
-def _span_rows(clock: Clock, spans: list[Coverage | None], edge: str) -> np.ndarray:
-    instants = [pd.NaT if span is None else getattr(span, edge) for span in spans]
-    # Unknown coverage: a first row that no session reaches.
-    return clock.rows(pd.Series(instants, dtype="datetime64[ns, UTC]"))
+def _source_covered(table: TransactionTable, clock: Clock) -> np.ndarray:
+    """Return whether the source as a whole covers each clock row, shape [E], from acceptances up to it."""
+    if table.coverage is None:
+        return np.zeros(len(clock.sessions), dtype=bool)
+    if table.complete_until is not None:
+        return _inside(clock, Coverage(table.coverage.first, table.complete_until))
+    rows, never = np.arange(len(clock.sessions)), -SILENT_SESSIONS - 1
+    heard = clock.rows(pd.concat([_instants(table.coverage.first), table.rows["accepted_at"]], ignore_index=True))
+    latest = np.full(len(rows), never)
+    latest[heard[heard < len(rows)]] = heard[heard < len(rows)]
+    return rows - np.maximum.accumulate(latest) <= SILENT_SESSIONS
+
+
+def _inside(clock: Clock, span: Coverage) -> np.ndarray:
+    rows, (first, last) = np.arange(len(clock.sessions)), clock.rows(_instants(*span))
+    return (rows >= first) & (rows <= last)
+
+
+def _instants(*instants: pd.Timestamp) -> pd.Series:
+    return pd.Series(instants, dtype="datetime64[ns, UTC]")
 
 
 def _listed(source: _Source, events: Events, issuer: int, at: int, *, large: bool) -> pd.DataFrame:

@@ -43,6 +43,11 @@ class Quarter(NamedTuple):
         """Return the next quarter."""
         return Quarter(self.year + self.number // 4, self.number % 4 + 1)
 
+    @property
+    def end(self) -> pd.Timestamp:
+        """Return the instant at which the quarter is over, UTC."""
+        return pd.Timestamp(year=self.year, month=3 * self.number, day=1, tz="UTC") + pd.DateOffset(months=1)
+
 
 class TradeIndex(NamedTuple):
     """Which filings hold a purchase or sale, and for which quarters that is known."""

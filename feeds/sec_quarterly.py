@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,8 @@ def read_sec_quarterly(
     Returns
     -------
     TransactionTable
-        Coverage is the first to the last filing date in the sets, for every issuer in `tickers`.
+        Coverage is the first to the last filing date in the sets, for every issuer in `tickers`; the
+        sets are complete until the last quarter's end.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def read_sec_quarterly(
         parts.append(rows)
         refused += strange
     accepted = pd.concat([_accepted_at(one.submissions["FILING_DATE"]) for one in sets])
-    return complete(
+    table = complete(
         pd.concat(parts, ignore_index=True),
         known.reset_index(drop=True),
         coverage=coverage_of(accepted),
@@ -134,6 +135,7 @@ def read_sec_quarterly(
         n_filings=sum(len(_wanted(one, covered)) for one in sets),
         notes=_notes(sets),
     )
+    return replace(table, complete_until=max(sets[-1].files.quarter.end, accepted.max()))
 
 
 def _open(files: QuarterFiles) -> _Set:

@@ -104,11 +104,13 @@ def _metadata(table: TransactionTable) -> dict[str, Any]:
         "n_files": table.n_files,
         "n_filings": table.n_filings,
         "notes": list(table.notes),
+        "complete_until": None if table.complete_until is None else table.complete_until.isoformat(),
     }
 
 
 def _table(stored: pa.Table, metadata: dict[str, Any]) -> TransactionTable:
     spans = {cik: _coverage(texts) for cik, texts in metadata["issuer_coverage"].items()}
+    until = metadata.get("complete_until")  # absent in older files
     return TransactionTable(
         rows=from_arrow(stored),
         refused=tuple(Refusal(*refusal) for refusal in metadata["refused"]),
@@ -118,6 +120,7 @@ def _table(stored: pa.Table, metadata: dict[str, Any]) -> TransactionTable:
         n_files=metadata["n_files"],
         n_filings=metadata["n_filings"],
         notes=tuple(metadata["notes"]),
+        complete_until=None if until is None else pd.Timestamp(until).as_unit("ns"),
     )
 
 

@@ -79,7 +79,7 @@ class Refusal(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """First and last acceptance (UTC) between which a source is taken to be complete."""
+    """First and last acceptance (UTC) in a source; of one issuer, the span in which it is complete."""
 
     first: pd.Timestamp
     last: pd.Timestamp
@@ -109,11 +109,14 @@ class TransactionTable:
     refused : tuple of Refusal
     coverage : Coverage or None
         Over all issuers; None where no filing has an acceptance time.
+    complete_until : Timestamp (UTC) or None
+        Until when the source states that it lacks nothing, which its last acceptance does not tell;
+        None where it states nothing (`feeds.insider` then judges by its silence).
     tickers : DataFrame
         Columns `cik, ticker, first, last`: which tickers the source covers and from when to when
         (NaT = open) each belonged to which issuer.
     issuer_coverage : mapping of CIK to Coverage
-        Where a source knows it per issuer; the others have `coverage`.
+        Where a source knows it per issuer; the others share that of the whole source.
     n_files, n_filings : int
         Files looked at; filings understood (also those without a transaction).
     notes : tuple of str
@@ -128,6 +131,7 @@ class TransactionTable:
     n_files: int = 0
     n_filings: int = 0
     notes: tuple[str, ...] = ()
+    complete_until: pd.Timestamp | None = None
 
 
 def ticker_frame(rows: Iterable[tuple[str, str, Any, Any]]) -> pd.DataFrame:

@@ -10,17 +10,22 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import engine.inputs
 from engine.commands import main
 from engine.features import build_columns
 from engine.inputs import load_inputs
 from engine.settings import read_config, resolve
+from feeds.form4 import parse_submission
 from feeds.progress import silent
+from feeds.sessions import session_closes
+from feeds.synthetic import MarketSettings, write_filings
 from models.predictions import SavedPredictions
 from models.saved_model import read_model
 
@@ -111,12 +116,15 @@ def test_run_with_another_seed_gives_another_result(run: Run):
     assert all(a != b for a, b in zip(contents(other, *RESULTS), contents(run(), *RESULTS), strict=True))
 
 
-def test_run_on_data_cut_earlier_decides_the_same_up_to_the_cut(run: Run):
+def test_run_on_data_cut_earlier_decides_the_same_up_to_the_cut(run: Run, monkeypatch: pytest.MonkeyPatch):
     """The truncation check of the whole way: files, parser, columns, folds, networks, orders."""
     whole = run()
     sessions = pd.read_csv(whole / "equity.csv", parse_dates=["session"])["session"]
     cut = sessions.iloc[-40]
+    removed: list[Path] = []
+    monkeypatch.setattr(engine.inputs, "write_filings", partial(_write_filings_until, cut, removed))
     short = run("--to", str(cut.date()))
+    assert len(removed) > 5
     before, after = (SavedPredictions.read(out / "predictions.parquet").frame for out in (short, whole))
     assert len(before) > 1000
     pd.testing.assert_frame_equal(before, after[after["session"] <= cut].reset_index(drop=True))
@@ -125,6 +133,18 @@ def test_run_on_data_cut_earlier_decides_the_same_up_to_the_cut(run: Run):
     pd.testing.assert_frame_equal(*decided)
     equity = [pd.read_csv(out / "equity.csv", parse_dates=["session"]).set_index("session") for out in (short, whole)]
     pd.testing.assert_frame_equal(equity[0], equity[1].loc[:cut])
+
+
+def _write_filings_until(cut: pd.Timestamp, removed: list[Path], market: MarketSettings, tree: Path) -> None:
+    """Write the embedded market's documents, but none that was accepted at or after the close of `cut`."""
+    write_filings(market, tree)
+    close = session_closes(pd.DatetimeIndex([cut]))[0]
+    for path in sorted(tree.rglob("full-submission.txt")):
+        accepted = parse_submission(path.read_bytes(), path.name).accepted_at
+        assert accepted is not None
+        if accepted >= close:
+            removed.append(path)
+            path.unlink()
 
 
 def _orders_until(out: Path, cut: pd.Timestamp) -> pd.DataFrame:

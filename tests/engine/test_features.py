@@ -12,7 +12,7 @@ from feeds.errors import InputError
 from feeds.form4 import parse_submission
 from feeds.insider import INSIDER_COLUMNS
 from feeds.stock_feed import make_feeds
-from feeds.transactions import Coverage, table_of_filings, ticker_frame
+from feeds.transactions import table_of_filings, ticker_frame
 from models.cross_section import CROSS_SECTION_COLUMNS
 from tests.conftest import build_panel
 from tests.feeds import filing_texts as texts
@@ -35,7 +35,7 @@ class CountBuyers(bt.Strategy):
 def filings():
     text = texts.submission(texts.document([texts.transaction("P", 100, 50)]))
     table = table_of_filings([parse_submission(text, "name")], ticker_frame([("0000000101", "T000", None, None)]))
-    return replace(table, coverage=Coverage(table.coverage.first, table.coverage.last + pd.Timedelta(days=300)))
+    return replace(table, complete_until=table.coverage.last + pd.Timedelta(days=300))
 
 
 def test_build_columns_extra_ones_become_feed_lines_and_no_model_inputs():

@@ -28,4 +28,6 @@ def filing(*rows, number=1, accepted="20150203120000", form="4", **document):
 
 
 def table(*filings, tickers=TICKERS, coverage=WHOLE):
-    return replace(table_of_filings(filings, tickers), coverage=coverage)
+    """A table of a source that states when it ends."""
+    until = None if coverage is None else coverage.last
+    return replace(table_of_filings(filings, tickers), coverage=coverage, complete_until=until)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +9,15 @@ import pandas as pd
 import pytest
 
 from feeds.errors import InputError
-from feeds.insider import INSIDER_COLUMNS, average_dollar_volume, explain, insider_features
+from feeds.form4 import parse_submission
+from feeds.insider import INSIDER_COLUMNS, SILENT_SESSIONS, average_dollar_volume, explain, insider_features
 from feeds.insider_routine import OPPORTUNISTIC, ROUTINE, UNCLASSIFIED, classify
-from feeds.transactions import Coverage, ticker_frame
+from feeds.sessions import session_closes
+from feeds.transaction_table import coverage_of
+from feeds.transactions import Coverage, table_of_filings, ticker_frame
 from tests.conftest import build_panel
 from tests.feeds import filing_texts as texts
-from tests.feeds.insider_market import ADJUSTED, AS_TRADED, WHOLE, filing, table
+from tests.feeds.insider_market import ADJUSTED, AS_TRADED, TICKERS, WHOLE, filing, table
 
 ORIGINAL = "<dateOfOriginalSubmission>2015-02-03</dateOfOriginalSubmission>"
 PANEL = ADJUSTED
@@ -148,6 +152,59 @@ def test_features_coverage_of_one_issuer_goes_before_that_of_all():
     made = replace(table(filing()), issuer_coverage={"0000000102": short})
     assert values(made, "ins_known", "T000")["2015-03-02"] == 1
     assert values(made, "ins_known", "T001")["2015-03-02"] == 0
+
+
+def known_without_a_stated_end(*acceptances):
+    """Return `ins_known` of a ticker that nothing was filed about, on 160 sessions from 2015-01-02."""
+    made = table(*[filing(accepted=when, number=n) for n, when in enumerate(acceptances, start=1)])
+    made = replace(made, complete_until=None, coverage=coverage_of(made.rows["accepted_at"]))
+    return values(made, "ins_known", "T001", build_panel(sessions=160, tickers=3))
+
+
+def test_features_after_the_last_filing_are_known_for_63_sessions_where_no_end_is_stated():
+    known = known_without_a_stated_end("20150105120000", "20150402120000")
+    last = known.index.get_loc("2015-04-02")
+    assert SILENT_SESSIONS == 63
+    assert known[known == 1].index.equals(known.index[1 : last + 64])
+
+
+def test_features_of_a_source_that_was_silent_for_longer_are_known_again_with_its_next_filing():
+    known = known_without_a_stated_end("20150105120000", "20150501120000")
+    again = known.index.get_loc("2015-05-01")
+    assert known[known == 0].index[: again - 64].equals(known.index[:1].append(known.index[65:again]))
+    assert (known.iloc[again:146] == 1).all()
+
+
+def assert_cut_filings_give_the_same_last_row(filings, tickers, panel, rows):
+    """A run on filings cut at k sees at k what a run on all of them sees there."""
+    whole = insider_features(table_of_filings(filings, tickers), panel).values
+    closes = session_closes(panel.sessions)
+    for k in rows:
+        until = [one for one in filings if one.accepted_at < closes[k]]
+        cut = insider_features(table_of_filings(until, tickers), panel.until(panel.sessions[k])).values
+        np.testing.assert_array_equal(cut[k], whole[k], err_msg=str(panel.sessions[k]))
+
+
+def test_features_of_filings_cut_at_a_session_are_the_same_there():
+    days = pd.to_datetime(["2015-01-06", "2015-01-09", "2015-01-30", "2015-05-20", "2015-05-21"])
+    made = [filing(accepted=f"{day:%Y%m%d}170000", number=n) for n, day in enumerate(days, start=1)]
+    assert_cut_filings_give_the_same_last_row(made, TICKERS, PANEL, range(3, 130, 3))
+
+
+def test_features_of_real_filings_cut_at_a_session_are_the_same_there(real_data):
+    tree = real_data / "filings" / "sec-edgar-filings"
+    names = sorted(folder.name for folder in tree.iterdir())[:6]
+    paths = [path for name in names for path in sorted((tree / name).rglob("*.txt"))]
+    filings = [parse_submission(path.read_bytes(), path.parent.name) for path in paths]
+    filings = [one for one in {one.accession: one for one in filings}.values() if one.accepted_at is not None]
+    ciks = {name: Counter(one.issuer_cik for one in filings if one.issuer_symbol == name) for name in names}
+    tickers = ticker_frame([(count.most_common(1)[0][0], name, None, None) for name, count in ciks.items() if count])
+    accepted = pd.DatetimeIndex([one.accepted_at for one in filings])
+    first = accepted.min().strftime("%Y-%m-%d")
+    panel = build_panel(sessions=int((accepted.max() - accepted.min()).days * 0.66), tickers=len(tickers), first=first)
+    panel = replace(panel, tickers=tuple(sorted(tickers["ticker"])), price_basis="split_adjusted")
+    assert insider_features(table_of_filings(filings, tickers), panel).values[:, :, 1:].any()
+    assert_cut_filings_give_the_same_last_row(filings, tickers, panel, range(5, len(panel.sessions), 17))
 
 
 def test_features_of_a_ticker_that_the_source_does_not_know_are_nan():

@@ -187,6 +187,7 @@ def test_read_sec_quarterly_only_the_tickers_asked_for(tmp_path):
     assert table.tickers["ticker"].tolist() == ["BRK.B"]
     # The source still covers the time of all filings.
     assert table.coverage is not None
+    assert table.complete_until == pd.Timestamp("2023-04-01", tz="UTC")
 
 
 def test_read_sec_quarterly_ticker_belongs_to_its_habitual_holder_quarter_by_quarter(tmp_path):

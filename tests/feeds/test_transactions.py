@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -298,12 +299,16 @@ def test_joint_filing_amended_stays_a_duplicate():
 def test_write_parquet_then_read_gives_the_same_table(tmp_path):
     odd = filing(texts.transaction(None, None, None, date="0022-02-02"), owners=[{}, {"cik": "0000009002"}])
     plain = parse_submission(texts.document([texts.transaction()]), "bare")
-    before = table(odd, plain, filing(number=3))
+    until = pd.Timestamp("2016-03-31 20:00", tz="UTC")
+    before = replace(table(odd, plain, filing(number=3)), complete_until=until)
     write_parquet(before, tmp_path / "made" / "t.parquet")
     after = read_filings(tmp_path / "made" / "t.parquet")
     pd.testing.assert_frame_equal(after.rows, before.rows)
     pd.testing.assert_frame_equal(after.tickers, before.tickers)
     assert (after.coverage, after.refused, after.n_files) == (before.coverage, before.refused, before.n_files)
+    assert after.complete_until == until
+    write_parquet(replace(before, complete_until=None), tmp_path / "made" / "t.parquet")
+    assert read_filings(tmp_path / "made" / "t.parquet").complete_until is None
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["t.parquet"]
 
 
