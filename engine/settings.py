@@ -156,7 +156,7 @@ def resolve(flags: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
     InputError
         For a value of the wrong kind, an impossible one, or sources that do not belong together.
     """
-    config = config or {}
+    config = _without_what_flags_replace(config or {}, flags)
     merged = {**config, **flags}
     for table in ("params", "model_options", "market"):
         merged[table] = {**_table(table, config.get(table, {})), **_table(table, flags.get(table, {}))}
@@ -164,6 +164,15 @@ def resolve(flags: Mapping[str, Any], config: Mapping[str, Any] | None = None) -
     settings = Settings(**{**_dependent_defaults(checked), **checked})
     _check_together(settings)
     return _absolute_paths(settings)
+
+
+def _without_what_flags_replace(config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the file's parameters of a strategy, model or market when a flag names another one."""
+    tables = {"strategy": "params", "model": "model_options", "prices": "market"}
+    dropped = {
+        table for name, table in tables.items() if name in flags and flags[name] != config.get(name, flags[name])
+    }
+    return {name: value for name, value in config.items() if name not in dropped}
 
 
 def _dependent_defaults(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,9 +83,11 @@ def shown(path: Path, root: Path) -> str:
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        # Beside a full submission lies, at most, the same document again.
-        kept = [SUBMISSION] if SUBMISSION in names else sorted(names)
-        for name in kept:
+        # Beside a full submission the downloader may put its main document again.
+        twice = SUBMISSION in names
+        for name in sorted(names):
+            if twice and name.startswith("primary-document."):
+                continue
             if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
                 yield Path(folder, name)
 

@@ -312,16 +312,22 @@ def _transaction(
 def _checked_date(
     filed: date | None, period: date | None, accepted_on: date | None
 ) -> tuple[date | None, tuple[str, ...]]:
-    """Return the trade's date, or the period of report where the filed one cannot be true."""
+    """Return the trade's date; where it cannot be true the period of report; None where that cannot either."""
+    credible = period if period is not None and is_credible(period, accepted_on) else None
     if filed is None:
-        return period, ("date_missing",)
+        return credible, ("date_missing",)
     if filed.year < FIRST_CREDIBLE_YEAR:
-        return period, ("date_before_1990",)
+        return credible, ("date_before_1990",)
     if accepted_on is None:
         return filed, ()
     if filed > accepted_on:
-        return period, ("date_after_acceptance",)
+        return credible, ("date_after_acceptance",)
     return filed, ("late",) if (accepted_on - filed).days > LATE_DAYS else ()
+
+
+def is_credible(day: date, accepted_on: date | None) -> bool:
+    """Tell whether something can have happened on `day` that was filed on `accepted_on`."""
+    return day.year >= FIRST_CREDIBLE_YEAR and (accepted_on is None or day <= accepted_on)
 
 
 def _row_flags(

@@ -22,6 +22,9 @@ _EMPTY: dict[str, Any] = {
 }  # fmt: skip
 
 
+_FIRST_DAY = np.datetime64(f"{FIRST_CREDIBLE_YEAR}-01-01", "s")
+
+
 def raw_rows(columns: Mapping[str, Any], flags: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Complete columns as filed to raw rows: what they lack is empty, what looks wrong is flagged.
 
@@ -46,7 +49,7 @@ def raw_rows(columns: Mapping[str, Any], flags: Mapping[str, np.ndarray]) -> pd.
     rows = typed(rows)
     dates = _date_flags(rows)
     impossible = np.logical_or.reduce([mark for name, mark in dates.items() if name != "late"])
-    rows["transacted_on_checked"] = rows["transacted_on"].mask(impossible, rows["period"])
+    rows["transacted_on_checked"] = rows["transacted_on"].mask(impossible, _credible_period(rows))
     rows["flags"] = flag_lists({**flags, **dates, **_trade_flags(rows)}, len(rows))
     rows["price_checked"] = checked_price(rows)
     rows["value_usd"] = dollar_value(rows)
@@ -72,12 +75,21 @@ def per_text(texts: pd.Series, answer: Any) -> np.ndarray:
     return answers[codes]
 
 
-def _date_flags(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    filed = rows["transacted_on"].to_numpy()
+def _credible_period(rows: pd.DataFrame) -> pd.Series:
+    """Return the period of report, NaT where it cannot be true (`feeds.form4.is_credible`)."""
+    period = rows["period"].to_numpy()
+    return rows["period"].mask((period < _FIRST_DAY) | (period > _accepted_on(rows)))
+
+
+def _accepted_on(rows: pd.DataFrame) -> np.ndarray:
     local = rows["accepted_at"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
-    accepted = local.to_numpy().astype("datetime64[D]").astype("datetime64[s]")
+    return np.asarray(local.to_numpy().astype("datetime64[D]").astype("datetime64[s]"))
+
+
+def _date_flags(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    filed, accepted = rows["transacted_on"].to_numpy(), _accepted_on(rows)
     missing = np.isnat(filed)
-    early = filed < np.datetime64(f"{FIRST_CREDIBLE_YEAR}-01-01", "s")
+    early = filed < _FIRST_DAY
     after = (filed > accepted) & ~early
     return {
         "date_missing": missing,

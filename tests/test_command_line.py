@@ -46,16 +46,21 @@ def write_prices(folder: Path, tickers: int = 12, sessions: int = 60, late: int 
     return folder
 
 
+def _entries() -> list[str]:
+    """What lies in the working folder, but for what Python and our cache keep."""
+    return sorted(path.name for path in Path.cwd().iterdir() if path.name not in ("cache", "__pycache__"))
+
+
 def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> None:
     """Run the words and hold that they end with `code`, one error line with `text`, and no new folder."""
-    before = sorted(p.name for p in Path.cwd().iterdir() if p.name != "cache")
+    before = _entries()
     assert main([*words, "--quiet"]) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert text in printed.err
-    assert sorted(p.name for p in Path.cwd().iterdir() if p.name != "cache") == before
+    assert _entries() == before
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,17 @@ def test_resolve_flags_override_the_file_and_tables_merge():
     assert (settings.seed, settings.cash, dict(settings.params)) == (3, 5.0, {"a": 1, "max_positions": "5"})
 
 
+def test_resolve_flag_that_names_another_strategy_or_model_drops_the_files_values_for_the_old_one():
+    config = {
+        "strategy": "lstm_insider", "params": {"min_insider_pressure": 0.1},
+        "model": "tiny", "model_options": {"units": 4},
+    }  # fmt: skip
+    other = resolve({"strategy": "lstm_only", "model": "default"}, config)
+    assert (dict(other.params), dict(other.model_options)) == ({}, {})
+    same = resolve({"strategy": "lstm_insider"}, config)
+    assert (dict(same.params), dict(same.model_options)) == ({"min_insider_pressure": 0.1}, {"units": 4})
+
+
 @pytest.mark.parametrize(
     ("flags", "text"),
     [

@@ -68,6 +68,13 @@ def test_parse_impossible_date_is_kept_and_checked_against_the_period(date, flag
     assert (row.transacted_on_checked, row.flags) == (dt.date(2015, 2, 1), (flag,))
 
 
+@pytest.mark.parametrize("period", ["2015-05-04", "0015-02-01"])
+@pytest.mark.parametrize("date", ["2015-05-04", None])
+def test_parse_impossible_period_checks_no_date(date, period):
+    row = parsed(texts.transaction(date=date), period=period).transactions[0]
+    assert row.transacted_on_checked is None
+
+
 def test_parse_old_trade_is_flagged_late():
     assert parsed(texts.transaction(date="2014-12-01")).transactions[0].flags == ("late",)
 

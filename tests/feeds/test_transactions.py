@@ -112,6 +112,12 @@ def test_read_filings_bare_document_beside_its_submission_is_not_read_twice(tmp_
     assert rows["accepted_at"].notna().tolist() == [True]
 
 
+def test_read_filings_another_file_beside_a_submission_is_looked_at(tmp_path):
+    save(tmp_path, "ABC", 1).with_name("throttled.txt").write_text("<html>Request Rate Threshold Exceeded</html>")
+    found = read_filings(tmp_path)
+    assert (len(found.rows), len(found.refused)) == (1, 1)
+
+
 def test_read_filings_several_processes_give_the_same_table(tmp_path, monkeypatch):
     monkeypatch.setattr("feeds.filing_store._FILES_WORTH_PROCESSES", 1)
     monkeypatch.setattr("feeds.filing_store.FILES_PER_PART", 2)
