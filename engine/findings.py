@@ -51,7 +51,7 @@ def finding_warnings(findings: Sequence[Finding]) -> list[str]:
     if excluded:
         sentences.append(
             f"Not traded from a defect of their prices on, as if delisted there: {excluded}. "
-            "An open position is closed at the last price before it."
+            "An open position is closed at the last price before it: where the fall was real, that hides a loss."
         )
     if mended:
         sentences.append(f"Wrong bars were taken out, or false adjustments ignored, in {_names(mended)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,11 @@ def model_lines(model: Mapping[str, Any]) -> str:
         f"\n\nmodel, out of sample: log-loss {pooled['log_loss']:.4f} (class prior {pooled['prior_log_loss']:.4f}), "
         f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), {ranking}"
     )
+
+
+def warning_lines(warnings: Sequence[str]) -> str:
+    """Return what weakens a result, a line each, for the screen."""
+    return "\n" + "".join(f"\nwarning: {text}" for text in warnings) if warnings else ""
 
 
 def model_table(folds: list[Mapping[str, Any]]) -> str:

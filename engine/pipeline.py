@@ -19,7 +19,7 @@ import pandas as pd
 from engine.features import Columns, build_columns
 from engine.findings import repairs
 from engine.inputs import Inputs, load_inputs, market_settings
-from engine.outputs import figures_table, model_lines, model_table, write_json, write_pages, write_tables
+from engine.outputs import figures_table, model_lines, model_table, warning_lines, write_json, write_pages, write_tables
 from engine.price_inputs import check_place
 from engine.progress import progress_bars
 from engine.provenance import git_commit, package_versions
@@ -89,7 +89,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         }
         write_text(folder / "config.toml", settings.as_toml())
         write_json(manifest, folder / "manifest.json")
-    return manifest, figures_table(trading, model.evaluation)
+    return manifest, figures_table(trading, model.evaluation) + warning_lines(warnings)
 
 
 def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = False) -> tuple[dict[str, Any], str]:
@@ -112,7 +112,8 @@ def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = F
         write_json(model.evaluation, folder / "evaluation.json")
         write_text(folder / "config.toml", settings.as_toml())
         write_json(manifest, folder / "manifest.json")
-    return manifest, model_table(model.evaluation["folds"]) + model_lines(model.evaluation)
+    table = model_table(model.evaluation["folds"]) + model_lines(model.evaluation)
+    return manifest, table + warning_lines([*inputs.warnings, *model.warnings])
 
 
 def model_spec(settings: Settings) -> ModelSpec:

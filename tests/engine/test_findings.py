@@ -57,7 +57,7 @@ def test_finding_warnings_say_what_is_not_traded_and_what_was_mended():
     assert finding_warnings(FINDINGS) == [
         "Refused for defects of their prices: AAA.",
         "Not traded from a defect of their prices on, as if delisted there: BBB. "
-        "An open position is closed at the last price before it.",
+        "An open position is closed at the last price before it: where the fall was real, that hides a loss.",
         "Wrong bars were taken out, or false adjustments ignored, in CCC.",
     ]
     assert finding_warnings(FINDINGS[3:]) == []

@@ -19,6 +19,7 @@ from engine.outputs import (
     json_safe,
     model_lines,
     model_table,
+    warning_lines,
     write_json,
     write_tables,
 )
@@ -131,3 +132,8 @@ def test_model_table_unknown_figures_are_dashes():
     assert model_table([{**row, "information_coefficient": None}]).splitlines()[-1].split() == [
         "1", "2020-01-06", "2020-02-03", "0", "-", "-", "0.2500", "-",
     ]  # fmt: skip
+
+
+def test_warning_lines_are_one_line_each_and_nothing_without_any():
+    assert warning_lines(["few filings", "no costs"]) == "\n\nwarning: few filings\nwarning: no costs"
+    assert warning_lines([]) == ""
