@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,10 @@ from feeds.panel import PricePanel
 from feeds.sessions import trading_sessions
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Where the suite is started in the background SIGINT is ignored, and so in every process that it starts:
+# the tests of Ctrl-C would wait for ever.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def build_panel(

@@ -250,6 +250,8 @@ def slow_events(made, row, ticker):
 
 def slow_class(history, one):
     """Cohen, Malloy and Pomorski for one trade, with what was accepted and valid at New Year."""
+    if pd.isna(one.transacted_on_checked):
+        return "unclassified"
     year = one.transacted_on_checked.year
     new_year = pd.Timestamp(year=year, month=1, day=1, tz="America/New_York")
     months = {1: set(), 2: set(), 3: set()}
