@@ -8,7 +8,7 @@ a company is only the *owner* are expected too: the index does not tell them apa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from feeds.edgar_account import Account, Failure
 from feeds.edgar_check import BadFiling, Checked, check_filing
 from feeds.edgar_http import Client, EdgarSettings, NotThere, Transient
 from feeds.edgar_index import Expected, IndexCache, Window, expected_filings
-from feeds.edgar_library import LibraryTransfer, library_transfer
+from feeds.edgar_library import LibraryTransfer, filing_path, library_transfer
 from feeds.edgar_manifest import Entry, Manifest, open_manifest
 from feeds.edgar_pace import Pace
 from feeds.edgar_tickers import Company, find_companies, merge_ticker_file
@@ -25,6 +25,7 @@ from feeds.edgar_tree import DownloadTree, check_present
 from feeds.edgar_workers import in_threads
 from feeds.errors import EnvironmentFailure
 from feeds.progress import Progress, silent
+from feeds.tree_coverage import state_coverage
 
 _MISSING_STANDS = timedelta(days=7)
 _ASKS_OF_A_MISSING_ONE = 2
@@ -63,6 +64,7 @@ class _Work:
     client: Client
     progress: Progress
     account: Account
+    indexed: set[str] = field(default_factory=set)
 
     @property
     def threads(self) -> int:
@@ -113,8 +115,12 @@ def download_filings(
 
 
 def _download(work: _Work) -> None:
+    asked_at = datetime.now(UTC).replace(microsecond=0)
     expected, addresses = _expected(work)
-    missing = _not_present(work, expected)
+    lacked = _not_present(work, expected)
+    # Stated before anything else happens: a kill must not leave a claim that a damaged file has made false.
+    _state(work, asked_at, lacked, addresses, set())
+    missing = _worth_asking(work, lacked)
     work.tree.check_space(len(missing))
     try:
         _fetch_all(work, missing, addresses)
@@ -123,6 +129,19 @@ def _download(work: _Work) -> None:
     except OSError as error:
         work.account.stopped = f"cannot write {work.tree.root}: {error.strerror or error}"
     _close(work, expected)
+    left = [one for one in lacked if not filing_path(work.tree.root, one.cik, one.accession).is_file()]
+    _state(work, asked_at, left, addresses, work.indexed)
+
+
+def _state(
+    work: _Work, asked_at: datetime, lacked: list[Expected], addresses: dict[str, set[str]], indexed: set[str]
+) -> None:
+    """Say in the tree of which of the `indexed` companies it is complete, and of which it no longer is."""
+    first: dict[str, date] = {}
+    for filing in sorted(lacked, key=lambda one: one.filed_on, reverse=True):
+        first |= dict.fromkeys(addresses[filing.accession], filing.filed_on)
+    window = work.order.window
+    state_coverage(work.tree.root, (window.first, window.last), asked_at, first, indexed - set(first))
 
 
 def _expected(work: _Work) -> tuple[dict[str, Expected], dict[str, set[str]]]:
@@ -151,6 +170,7 @@ def _expected(work: _Work) -> tuple[dict[str, Expected], dict[str, set[str]]]:
     tickers = {cik: found[1] for cik, found in listed.items() if not isinstance(found, Failure)}
     merge_ticker_file(work.tree.root, _named(companies, tickers), order.own)
     account.failures += [found for found in listed.values() if isinstance(found, Failure)]
+    work.indexed |= set(tickers)
     expected: dict[str, Expected] = {}
     addresses: dict[str, set[str]] = {}
     for cik in ciks:
@@ -192,6 +212,11 @@ def _not_present(work: _Work, expected: dict[str, Expected]) -> list[Expected]:
     account.skipped = len(skipped)
     for accession in skipped:
         del expected[accession]
+    return missing
+
+
+def _worth_asking(work: _Work, missing: list[Expected]) -> list[Expected]:
+    known = work.manifest.entries()
     return [wanted for wanted in missing if not _known_missing(known.get(wanted.accession))]
 
 

@@ -1,6 +1,6 @@
 """The folder of a download: the library's tree, and beside it what the download needs for itself.
 
-``sec-edgar-filings/`` and ``tickers.csv`` are the result. ``.edgar/`` holds the manifest, the SEC's
+``sec-edgar-filings/``, ``tickers.csv`` and ``coverage.csv`` are the result. ``.edgar/`` holds the manifest, the SEC's
 index files, the staging folder and the quarantine; readers of filings do not look into it.
 """
 

@@ -12,7 +12,8 @@ that it does not know) nothing is known: `ins_known` is 0 and the others are NaN
 column is NaN, `ins_known` too.
 
 A source ends where it states so (`TransactionTable.complete_until`: the quarter of the SEC's sets, the
-embedded market's last session). Its last acceptance says nothing: at t nobody knows whether another
+embedded market's last session; of single issuers `TransactionTable.issuer_coverage`: the window that
+`download filings` has completed). Its last acceptance says nothing: at t nobody knows whether another
 filing will follow. A source that states nothing is therefore taken to go on for `SILENT_SESSIONS`
 sessions after any acceptance, of whatever issuer, and to have ended when it stays silent for longer;
 the next acceptance opens it again. So the value at t depends on what was accepted by t alone. Companies
@@ -159,8 +160,9 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
 def _covered(table: TransactionTable, issuers: pd.Index, clock: Clock) -> np.ndarray:
     """Return whether the source covers each issuer at each panel session, shape [T, I]."""
     covered = np.repeat(_source_covered(table, clock)[:, None], len(issuers), axis=1)
-    for cik, span in table.issuer_coverage.items():
-        covered[:, issuers == cik] = _inside(clock, span)[:, None]
+    for cik, spans in table.issuer_coverage.items():
+        stated = [_wholly_inside(clock, span) for span in spans]
+        covered[:, issuers == cik] = np.logical_or.reduce([*stated, np.zeros(len(covered), dtype=bool)])[:, None]
     return covered[clock.offset :]
 
 
@@ -180,6 +182,11 @@ def _source_covered(table: TransactionTable, clock: Clock) -> np.ndarray:
 def _inside(clock: Clock, span: Coverage) -> np.ndarray:
     rows, (first, last) = np.arange(len(clock.sessions)), clock.rows(_instants(*span))
     return (rows >= first) & (rows <= last)
+
+
+def _wholly_inside(clock: Clock, span: Coverage) -> np.ndarray:
+    """Tell which sessions close inside a stated span, its end included: what is filed later is no part of them."""
+    return (clock.closes > span.first) & (clock.closes <= span.last)
 
 
 def _instants(*instants: pd.Timestamp) -> pd.Series:

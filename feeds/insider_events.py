@@ -53,11 +53,12 @@ class Clock:
         """Return the row of the first session that may know each instant; `NEVER` for NaT, E beyond the end."""
         rows = np.full(len(instants), NEVER, dtype=np.int64)
         known = instants.notna().to_numpy()
-        rows[known] = self._closes.searchsorted(pd.DatetimeIndex(instants[known]), side="right")
+        rows[known] = self.closes.searchsorted(pd.DatetimeIndex(instants[known]), side="right")
         return rows
 
     @cached_property
-    def _closes(self) -> pd.DatetimeIndex:
+    def closes(self) -> pd.DatetimeIndex:
+        """Closes of the sessions, UTC."""
         return session_closes(self.sessions)
 
 

@@ -100,7 +100,9 @@ def _metadata(table: TransactionTable) -> dict[str, Any]:
         "refused": [list(refusal) for refusal in table.refused],
         "coverage": _coverage_texts(table.coverage),
         "tickers": tickers.to_numpy().tolist(),
-        "issuer_coverage": {cik: _coverage_texts(span) for cik, span in table.issuer_coverage.items()},
+        "issuer_coverage": {
+            cik: [_coverage_texts(span) for span in spans] for cik, spans in table.issuer_coverage.items()
+        },
         "n_files": table.n_files,
         "n_filings": table.n_filings,
         "notes": list(table.notes),
@@ -109,14 +111,14 @@ def _metadata(table: TransactionTable) -> dict[str, Any]:
 
 
 def _table(stored: pa.Table, metadata: dict[str, Any]) -> TransactionTable:
-    spans = {cik: _coverage(texts) for cik, texts in metadata["issuer_coverage"].items()}
+    spans = {cik: [_coverage(texts) for texts in held] for cik, held in metadata["issuer_coverage"].items()}
     until = metadata.get("complete_until")  # absent in older files
     return TransactionTable(
         rows=from_arrow(stored),
         refused=tuple(Refusal(*refusal) for refusal in metadata["refused"]),
         coverage=_coverage(metadata["coverage"]),
         tickers=ticker_frame(metadata["tickers"]),
-        issuer_coverage={cik: span for cik, span in spans.items() if span is not None},
+        issuer_coverage={cik: tuple(span for span in held if span is not None) for cik, held in spans.items()},
         n_files=metadata["n_files"],
         n_filings=metadata["n_filings"],
         notes=tuple(metadata["notes"]),

@@ -115,8 +115,8 @@ class TransactionTable:
     tickers : DataFrame
         Columns `cik, ticker, first, last`: which tickers the source covers and from when to when
         (NaT = open) each belonged to which issuer.
-    issuer_coverage : mapping of CIK to Coverage
-        Where a source knows it per issuer; the others share that of the whole source.
+    issuer_coverage : mapping of CIK to Coverages
+        Where a source states of an issuer when it lacks nothing; the others share that of the whole source.
     n_files, n_filings : int
         Files looked at; filings understood (also those without a transaction).
     notes : tuple of str
@@ -127,7 +127,7 @@ class TransactionTable:
     refused: tuple[Refusal, ...] = ()
     coverage: Coverage | None = None
     tickers: pd.DataFrame = field(default_factory=lambda: ticker_frame(()))
-    issuer_coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    issuer_coverage: Mapping[str, tuple[Coverage, ...]] = field(default_factory=dict)
     n_files: int = 0
     n_filings: int = 0
     notes: tuple[str, ...] = ()

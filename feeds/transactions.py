@@ -33,6 +33,7 @@ from feeds.transaction_table import (
     frame_of_filings,
     ticker_frame,
 )
+from feeds.tree_coverage import COVERAGE_FILE, Spans, read_coverage
 
 __all__ = [
     "COLUMNS",
@@ -59,7 +60,8 @@ def read_filings(
     ----------
     path : Path
         See `feeds.filing_tree`. A ``tickers.csv`` (cik, ticker, from, to) at the tree's root names
-        the tickers; without it a folder's name does (`feeds.issuers.tickers_of_folders`).
+        the tickers; without it a folder's name does (`feeds.issuers.tickers_of_folders`). A
+        ``coverage.csv`` beside it says of which issuers the tree is complete (`feeds.tree_coverage`).
     progress : Progress
         Wraps the files that are parsed.
     jobs : int
@@ -98,6 +100,7 @@ def _table_of_tree(path: Path, store: Path, progress: Progress, jobs: int) -> Tr
         tree.rows,
         _tickers_of_tree(path, tree),
         coverage=coverage_of(_instants(entry.accepted_at for entry in tree.filings)),
+        issuer_coverage=_stated_coverage(path),
         refused=refused,
         n_files=sum(len(candidate.paths) for candidate in candidates),
         n_filings=len(tree.filings),
@@ -105,7 +108,7 @@ def _table_of_tree(path: Path, store: Path, progress: Progress, jobs: int) -> Tr
 
 
 def _tickers_of_tree(path: Path, tree: ParsedTree) -> pd.DataFrame:
-    ticker_file = _ticker_file(path)
+    ticker_file = _beside(path, TICKER_FILE)
     return tickers_of_folders(tree.filings) if ticker_file is None else read_ticker_file(ticker_file)
 
 
@@ -140,7 +143,7 @@ def complete(
     tickers: pd.DataFrame,
     *,
     coverage: Coverage | None,
-    issuer_coverage: Mapping[str, Coverage] | None = None,
+    issuer_coverage: Mapping[str, tuple[Coverage, ...]] | None = None,
     refused: tuple[Refusal, ...] = (),
     n_files: int = 0,
     n_filings: int = 0,
@@ -174,9 +177,15 @@ def complete(
     )
 
 
-def _ticker_file(path: Path) -> Path | None:
+def _stated_coverage(path: Path) -> Spans:
+    stated = _beside(path, COVERAGE_FILE)
+    return {} if stated is None else read_coverage(stated)
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """Return a file at the root of a tree, of which `path` may be the library's own folder."""
     places = [path, path.parent] if path.name == "sec-edgar-filings" else [path, path / "sec-edgar-filings"]
-    return next((place / TICKER_FILE for place in places if (place / TICKER_FILE).is_file()), None)
+    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def _nothing_understood(path: Path, refused: tuple[Refusal, ...]) -> str:

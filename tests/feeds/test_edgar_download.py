@@ -15,10 +15,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from feeds import edgar_download, edgar_tree
@@ -29,8 +30,12 @@ from feeds.edgar_index import Expected, Window
 from feeds.edgar_library import filing_path
 from feeds.edgar_manifest import Manifest, open_manifest
 from feeds.errors import EnvironmentFailure
+from feeds.insider import insider_features
+from feeds.sgml import split_submission
 from feeds.synthetic import MarketSettings, write_filings
 from feeds.transactions import read_filings
+from feeds.tree_coverage import read_coverage
+from tests.conftest import build_panel
 from tests.edgar_server import THROTTLE_PAGE, Edgar, filings_below, quick, serving
 from tests.feeds import filing_texts as texts
 
@@ -104,6 +109,106 @@ def test_download_gives_every_filing_byte_for_byte_and_a_readable_tree(tmp_path:
     table = read_filings(tmp_path)
     assert table.n_filings == 29
     assert set(table.rows["ticker"].dropna()) == {ticker for _, _, ticker, _ in edgar.tickers}
+
+
+def stated(out: Path, cik: str) -> list[tuple[str, str]]:
+    """Return the spans that the tree states of a company, in New York time."""
+    spans = read_coverage(out / "coverage.csv").get(cik, ()) if (out / "coverage.csv").is_file() else ()
+    return [tuple(f"{one.tz_convert('America/New_York'):%Y-%m-%d %H:%M}" for one in span) for span in spans]
+
+
+def test_download_states_its_window_of_complete_companies_only(tmp_path: Path, edgar: Edgar):
+    first, second = sorted(edgar.pages)[0][3:13], sorted({name[3:13] for name in edgar.pages})[1]
+    lost = next(accession for accession in sorted(edgar.filings) if str(int(second)) in edgar.ciks[accession])
+    edgar.faults[lost] = ["503"] * 99
+    window = Window(date(2016, 1, 4), date(2018, 12, 31))
+    assert not run(edgar, tmp_path, window=window).complete
+    assert (stated(tmp_path, first), stated(tmp_path, second)) == ([("2016-01-04 00:00", "2019-01-01 00:00")], [])
+    edgar.faults.clear()
+    assert run(edgar, tmp_path, window=window).complete
+    assert stated(tmp_path, first) == stated(tmp_path, second) == [("2016-01-04 00:00", "2019-01-01 00:00")]
+    # What the file says is in the table, and in the parquet made of it.
+    table = read_filings(tmp_path)
+    assert table.issuer_coverage == read_coverage(tmp_path / "coverage.csv")
+    assert read_filings(tmp_path / "sec-edgar-filings").issuer_coverage == table.issuer_coverage
+
+
+def test_download_never_states_more_than_the_index_knew_when_it_was_asked(tmp_path: Path, edgar: Edgar):
+    before = pd.Timestamp(datetime.now(UTC)).floor("s")
+    run(edgar, tmp_path)
+    ((span,), _) = read_coverage(tmp_path / "coverage.csv").values()
+    assert before <= span.last <= pd.Timestamp(datetime.now(UTC))
+    future = Window(date(2098, 1, 1), date(2099, 1, 1))
+    assert run(edgar, tmp_path, window=future).complete
+    assert [len(spans) for spans in read_coverage(tmp_path / "coverage.csv").values()] == [1, 1]
+
+
+def test_download_of_a_second_window_states_both_and_joins_what_touches(tmp_path: Path, edgar: Edgar):
+    cik = sorted(edgar.pages)[0][3:13]
+    for year in (2015, 2017, 2016):
+        run(edgar, tmp_path, window=Window(date(year, 1, 1), date(year, 12, 31)))
+        if year == 2017:
+            assert [first for first, _ in stated(tmp_path, cik)] == ["2015-01-01 00:00", "2017-01-01 00:00"]
+    assert stated(tmp_path, cik) == [("2015-01-01 00:00", "2018-01-01 00:00")]
+
+
+def test_download_that_lost_a_filing_takes_its_statement_back_from_that_day_on(tmp_path: Path, edgar: Edgar):
+    window = Window(date(2010, 1, 1), date(2018, 12, 31))
+    run(edgar, tmp_path, window=window)
+    accession = an_accession(edgar)
+    path, (cik,) = place(edgar, tmp_path, accession), edgar.ciks[accession]
+    path.write_bytes(b"")
+    edgar.faults[accession] = ["503"] * 99
+    run(edgar, tmp_path, window=window)
+    header, _ = split_submission(edgar.filings[accession])
+    day = header.filed_on if header else None
+    assert stated(tmp_path, cik.zfill(10)) == [("2010-01-01 00:00", f"{day} 00:00")]
+    assert sum(spans[0].last.year == 2019 for spans in read_coverage(tmp_path / "coverage.csv").values()) == 1
+
+
+def test_download_without_a_companys_index_leaves_its_statement(tmp_path: Path, edgar: Edgar):
+    run(edgar, tmp_path, window=Window(date(2010, 1, 1), date(2018, 12, 31)))
+    before = (tmp_path / "coverage.csv").read_text()
+    edgar.faults |= {f"{name}": ["503"] * 99 for name in edgar.pages}
+    assert run(edgar, tmp_path, window=Window(date(2010, 1, 1), date(2019, 12, 31))).failures
+    assert (tmp_path / "coverage.csv").read_text() == before
+
+
+def test_download_killed_after_a_damaged_file_was_put_aside_claims_nothing_of_its_days(
+    tmp_path: Path, edgar: Edgar, monkeypatch: pytest.MonkeyPatch
+):
+    window = Window(date(2010, 1, 1), date(2018, 12, 31))
+    run(edgar, tmp_path, window=window)
+    accession = an_accession(edgar)
+    place(edgar, tmp_path, accession).write_bytes(b"")
+
+    def killed(*words: Any) -> None:
+        raise _Killed
+
+    monkeypatch.setattr(edgar_download, "_fetch_all", killed)
+    with pytest.raises(_Killed):
+        run(edgar, tmp_path, window=window)
+    (cik,) = edgar.ciks[accession]
+    assert stated(tmp_path, cik.zfill(10))[0][1] < "2018"
+
+
+def test_download_stated_makes_a_silent_company_known_to_the_windows_end(tmp_path: Path):
+    """One filing in a year of silence: an undeclared source ends after 63 sessions, a stated one does not."""
+    content = texts.submission(texts.document([texts.transaction()]), accepted="20150303170000")
+    edgar, panel = Edgar(), build_panel(sessions=252, tickers=1)
+    edgar.add_company("0000000101", ["T000"], {"0000000001-15-000001": content.encode()})
+    window = Window(date(2015, 2, 2), date(2015, 11, 30))
+    with serving(edgar):
+        run(edgar, tmp_path, window=window)
+    known = insider_features(read_filings(tmp_path), panel, ("ins_known", "ins_buy_usd_21")).values[:, 0]
+    days = panel.sessions.strftime("%Y-%m-%d")
+    covered = days[known[:, 0] == 1]
+    assert (covered[0], covered[-1]) == ("2015-02-02", "2015-11-30")
+    assert known[days == "2015-11-30", 1] == 0
+    assert pd.isna(known[days == "2015-12-01", 1]).all()
+    (tmp_path / "coverage.csv").unlink()
+    silent = insider_features(read_filings(tmp_path), panel, ("ins_known",)).values[:, 0, 0]
+    assert days[silent == 1][-1] < "2015-06-10"
 
 
 def test_download_of_a_complete_tree_asks_for_the_index_only(tmp_path: Path, edgar: Edgar):

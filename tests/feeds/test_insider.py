@@ -149,9 +149,24 @@ def test_features_outside_coverage_are_nan_and_inside_zero():
 
 def test_features_coverage_of_one_issuer_goes_before_that_of_all():
     short = Coverage(WHOLE.first, pd.Timestamp("2015-02-03 12:00", tz="UTC"))
-    made = replace(table(filing()), issuer_coverage={"0000000102": short})
+    made = replace(table(filing()), issuer_coverage={"0000000102": (short,)})
     assert values(made, "ins_known", "T000")["2015-03-02"] == 1
     assert values(made, "ins_known", "T001")["2015-03-02"] == 0
+
+
+def test_features_issuer_whose_spans_are_stated_is_known_in_them_only():
+    # Sessions close at 21:00 UTC: the first span ends with one, the second begins with one and ends before one.
+    spans = (
+        Coverage(pd.Timestamp("2015-01-20 05:00", tz="UTC"), pd.Timestamp("2015-02-03 21:00", tz="UTC")),
+        Coverage(pd.Timestamp("2015-02-05 21:00", tz="UTC"), pd.Timestamp("2015-02-11 20:59", tz="UTC")),
+    )
+    made = replace(table(filing()), issuer_coverage={"0000000102": spans})
+    known = values(made, "ins_known", "T001")
+    assert known[known == 1].index.strftime("%m-%d").tolist() == [
+        "01-20", "01-21", "01-22", "01-23", "01-26", "01-27", "01-28", "01-29", "01-30", "02-02", "02-03",
+        "02-06", "02-09", "02-10",
+    ]  # fmt: skip
+    assert values(made, "ins_buy_21", "T001").isna().equals(known == 0)
 
 
 def known_without_a_stated_end(*acceptances):
