@@ -109,6 +109,11 @@ def _parsers() -> dict[str, _Parser]:
         "path", metavar="PATH", help="tree of sec-edgar-downloader, one filing, openinsider:FILE or sec-quarterly:DIR"
     )
     _add_output(parsers["filings"], "FILE.parquet", "table to write")
+    parsers["filings"].add_argument(
+        "--prices",
+        metavar="SOURCE",
+        help="check filed prices against these: csv:DIR | parquet:FILE|DIR | yahoo | synthetic",
+    )
     parsers["filings"].add_argument("--report", metavar="FILE", help="write the summary as JSON")
     parsers["filings"].add_argument("--jobs", metavar="N", help="processes (default: all cores)")
     parsers["filings"].add_argument("--cache", metavar="DIR|none", help="what was parsed before is kept there")

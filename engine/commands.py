@@ -7,7 +7,6 @@ Each of the last three is one line on stderr; anything else is a bug and keeps i
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -88,26 +87,9 @@ def _pipeline(
 
 
 def _filings(namespace: argparse.Namespace) -> int:
-    if "out" not in namespace:
-        raise InputError("`--out`: expected the Parquet file to write, received none; add `--out FILE.parquet`")
-    out = Path(namespace.out).expanduser()
-    from engine.filings import parse_to_parquet
-    from engine.progress import progress_bars
-    from engine.run_folder import check_free_file, write_text
+    from engine.filings import filings
 
-    check_free_file(out, force="force" in namespace)
-    given = resolve({name: getattr(namespace, name) for name in ("jobs", "cache") if name in namespace})
-    progress = progress_bars(quiet="quiet" in namespace)
-    summary = parse_to_parquet(namespace.path, out, jobs=given.jobs, cache=given.cache, progress=progress)
-    if "report" in namespace:
-        write_text(Path(namespace.report).expanduser(), json.dumps(summary.as_dict(), indent=2) + "\n")
-    print(summary.table)
-    if summary.refused:
-        raise EnvironmentFailure(
-            f"{len(summary.refused)} {summary.unit} were not understood and are not in {out}: "
-            f"first {summary.refused[0].file} ({summary.refused[0].reason}); see the list above"
-        )
-    return 0
+    return filings(namespace)
 
 
 def _download_prices(namespace: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def read_source(
     InputError
         If the source cannot be used.
     EnvironmentFailure
-        If the cache folder cannot be made.
+        If the cache folder cannot be made, or the disk is full.
     """
     kind, place = split_filings(source)
     path = Path(place).expanduser()
@@ -48,7 +48,13 @@ def read_source(
     if kind == "sec-quarterly":
         return _quarterly(path, tickers, cache, progress)
     store = None if cache is None or path.is_file() else tree_store(Path(cache), path)
-    return read_filings(path, progress=progress, jobs=jobs, store=store)
+    try:
+        return read_filings(path, progress=progress, jobs=jobs, store=store)
+    except OSError as error:
+        kept = "a temporary folder" if store is None else str(store)
+        raise EnvironmentFailure(
+            f"cannot keep what was parsed of {path} in {kept}: {error.strerror}; make room, or choose another `--cache`"
+        ) from error
 
 
 def require_filings(table: TransactionTable, source: str) -> TransactionTable:

@@ -52,10 +52,12 @@ def check_free(folder: Path, *, force: bool) -> None:
                          "name another, or replace its results with `--force`")  # fmt: skip
 
 
-def check_free_file(path: Path, *, force: bool) -> None:
-    """Refuse a file that exists, unless `force`."""
+def check_free_file(path: Path, *, force: bool, flag: str = "--out") -> None:
+    """Refuse a file that exists, unless `force`; `flag` named it."""
     if path.is_dir() or (path.exists() and not force):
-        raise InputError(f"`--out`: expected a new file, received {path}, which exists; name another, or use `--force`")
+        raise InputError(
+            f"`{flag}`: expected a new file, received {path}, which exists; name another, or use `--force`"
+        )
 
 
 @contextmanager

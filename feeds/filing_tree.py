@@ -26,7 +26,7 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One accession on disk: its copies (the first that is understood counts) and the folders they lie in."""
+    """One accession on disk: its copies, of which one counts, and the folders they lie in."""
 
     name: str
     paths: tuple[Path, ...]
@@ -35,7 +35,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What became of one candidate: a filing or none, and the copies that were refused."""
+    """What became of one candidate: a filing or none, and the copies that were refused or tell other trades."""
 
     filing: Filing | None
     folders: tuple[str, ...]
@@ -54,8 +54,12 @@ def find_candidates(root: Path) -> list[Candidate]:
 
 
 def parse_candidate(candidate: Candidate, root: Path) -> Parsed:
-    """Parse one candidate: the first copy that is understood."""
+    """Parse one candidate: of its copies the first that is timed and well-formed, else the first understood.
+
+    The other copies are read too: one that is cut off, or tells other trades, is reported.
+    """
     refused: list[Refusal] = []
+    understood: list[tuple[Path, Filing]] = []
     for path in candidate.paths:
         try:
             filing = parse_submission(read_submission(path), candidate.name)
@@ -67,8 +71,20 @@ def parse_candidate(candidate: Candidate, root: Path) -> Parsed:
             # Content that nobody has foreseen must not stop the other files.
             refused.append(Refusal(shown(path, root), f"not understood: {error}"))
         else:
-            return Parsed(filing, candidate.folders, tuple(refused))
-    return Parsed(None, candidate.folders, tuple(refused))
+            understood.append((path, filing))
+    if not understood:
+        return Parsed(None, candidate.folders, tuple(refused))
+    used, filing = min(understood, key=lambda copy: (copy[1].accepted_at is None, "recovered_xml" in copy[1].flags))
+    refused += [
+        Refusal(shown(path, root), f"tells other trades than the copy that is used, {shown(used, root)}")
+        for path, copy in understood
+        if _trades(copy) != _trades(filing)
+    ]
+    return Parsed(filing, candidate.folders, tuple(refused))
+
+
+def _trades(filing: Filing) -> list[tuple[object, ...]]:
+    return [(row.table, row.transacted_on, row.code, row.shares, row.price) for row in filing.transactions]
 
 
 def shown(path: Path, root: Path) -> str:

@@ -142,12 +142,7 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
     """
     if ticker not in panel.tickers:
         raise unknown_name("ticker", ticker, panel.tickers)
-    at = panel.sessions.get_indexer(pd.DatetimeIndex([pd.Timestamp(session)]))[0]
-    if at < 0:
-        raise InputError(
-            f"`session`: expected one of the panel's sessions from {panel.sessions[0].date()} to "
-            f"{panel.sessions[-1].date()}, received {session}"
-        )
+    at = _session_row(panel, session)
     source, column = _Source.on(table, panel), panel.tickers.index(ticker)
     issuer = source.measures.owner[at, column] if source.covered[at, column] else -1
     groups = source.measures.insiders, source.measures.large_holders
@@ -155,6 +150,19 @@ def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: st
     listed = pd.concat([part for part in parts if len(part)] or parts[:1])
     newest_first = [False, True, True]
     return listed.sort_values(["accepted_at", "accession", "ordinal"], ascending=newest_first, ignore_index=True)
+
+
+def _session_row(panel: PricePanel, session: str | pd.Timestamp) -> int:
+    try:
+        at = int(panel.sessions.get_indexer(pd.DatetimeIndex([pd.Timestamp(session)]))[0])
+    except (TypeError, ValueError):  # no date at all, or one with a time zone
+        at = -1
+    if at < 0:
+        raise InputError(
+            f"`session`: expected one of the panel's sessions from {panel.sessions[0].date()} to "
+            f"{panel.sessions[-1].date()}, received {session!s}"
+        )
+    return at
 
 
 def _covered(table: TransactionTable, issuers: pd.Index, clock: Clock) -> np.ndarray:

@@ -5,7 +5,8 @@ Filing Date is the SEC's acceptance in New York wall-clock time, so its rows can
 export loses, beside all filings that a screen left out:
 
 - No CIK: the issuer is the ticker (``ticker:ABC``), the insider the name as written. A ticker that
-  changed hands mixes companies; two spellings of a name are two persons.
+  changed hands mixes companies; two spellings of a name are two persons. A company without a ticker
+  (``N.A.``, empty) is ``company:NAME``: its rows are kept, without a ticker, and feed no stock.
 - No accession number: a filing's key is made of filing time, ticker and insider, so the same export
   gives the same keys in any order of rows.
 - Joint filings are separate rows. They collapse only where they agree in day, shares (10,000 or
@@ -55,6 +56,7 @@ _REQUIRED = {
 }  # fmt: skip
 _FILED = r"\d{4}-\d{1,2}-\d{1,2}[ T]\d{1,2}:\d{2}(?::\d{2})?"
 _TICKER = r"[A-Z0-9]{1,6}(?:[./-][A-Z0-9]{1,3})?"
+_NO_TICKER = ("", "N.A.", "N.A", "N/A", "NONE", "-")
 _TRADE_TYPE = r"([A-Z])(?:\s*-.*)?"
 _TEN_PERCENT = re.compile(r"\b10\s*%|ten\s+percent", re.IGNORECASE)
 _CHAIR = re.compile(r"^(?:non-?exec\w*\s+)?(?:vice\s+)?(?:cob|chair\w*|chm\w*)\b", re.IGNORECASE)
@@ -98,7 +100,8 @@ def read_openinsider(path: Path) -> TransactionTable:
             f"`--filings` {PREFIX}{path}: expected at least one line that can be understood, found {first}"
         )
     rows, repeated = _rows(understood)
-    tickers = ticker_frame((f"ticker:{name}", name, None, None) for name in sorted(understood["ticker"].unique()))
+    issuers = sorted(set(zip(_issuers(understood), understood["ticker"], strict=True)))
+    tickers = ticker_frame((issuer, ticker, None, None) for issuer, ticker in issuers)
     return complete(
         rows,
         tickers,
@@ -129,7 +132,7 @@ def _lines(path: Path) -> pd.DataFrame:
         at = names.index(name) if name in names else None
         cells = ["" if at is None else _clean(record[at]) for _, record in whole]
         frame[name] = pd.Series(cells, dtype=object)
-    frame["ticker"] = frame["ticker"].str.upper()
+    frame["ticker"] = frame["ticker"].str.upper().mask(lambda names: names.isin(_NO_TICKER), "")
     frame.attrs["refused"] = [
         Refusal(f"{path.name} line {at}", f"expected {len(header)} fields, received {len(record)}")
         for at, record in filled
@@ -168,7 +171,7 @@ def _reasons(lines: pd.DataFrame) -> pd.Series:
     instants = _accepted_at(lines["filed"])
     checks = [
         (instants.isna(), "Filing Date: expected YYYY-MM-DD HH:MM:SS", "filed"),
-        (~lines["ticker"].str.fullmatch(_TICKER), "Ticker: expected a ticker", "ticker"),
+        ((lines["ticker"] != "") & ~lines["ticker"].str.fullmatch(_TICKER), "Ticker: expected a ticker", "ticker"),
         (lines["insider"] == "", "Insider Name: expected a name", "insider"),
         (~lines["trade_type"].str.fullmatch(_TRADE_TYPE), "Trade Type: expected P - Purchase or alike", "trade_type"),
         (np.isnan(shares), "no number of shares: expected one in Qty or Qty2, or Value and Price", "qty"),
@@ -215,9 +218,9 @@ def _rows(lines: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     code = lines["trade_type"].str[0].astype(object)
     person = "name:" + lines["insider"].str.upper()
     columns: dict[str, Any] = {
-        "issuer_cik": ("ticker:" + lines["ticker"]).astype(object),
-        "issuer_symbol": lines["ticker"],
-        "accession": _keys(accepted_at, lines["ticker"], person),
+        "issuer_cik": _issuers(lines),
+        "issuer_symbol": lines["ticker"].mask(lines["ticker"] == "", None),
+        "accession": _keys(accepted_at, lines["ticker"].mask(lines["ticker"] == "", _issuers(lines)), person),
         "form": np.where(lines["marks"].str.contains("A"), "4/A", "4").astype(object),
         "accepted_at": accepted_at,
         "filed_on": accepted_at.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize(),
@@ -248,6 +251,12 @@ def _numbered(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     found = rows.sort_values(order, kind="stable").drop_duplicates(order)
     number = found.groupby("accession", sort=False).cumcount() + 1
     return found.assign(ordinal=number.astype("int32")).reset_index(drop=True), len(rows) - len(found)
+
+
+def _issuers(lines: pd.DataFrame) -> pd.Series:
+    """Name the issuer of each line by its ticker, without one by its name, without that by its insider."""
+    named = "company:" + lines["company"].mask(lines["company"] == "", lines["insider"]).str.upper()
+    return ("ticker:" + lines["ticker"]).mask(lines["ticker"] == "", named).astype(object)
 
 
 def _keys(accepted_at: pd.Series, tickers: pd.Series, people: pd.Series) -> list[str]:
@@ -291,7 +300,9 @@ def _notes(lines: pd.DataFrame, repeated: int) -> tuple[str, ...]:
         "filings from OpenInsider: issuers are tickers and insiders are names, so joint filings, amendments and 10b5-1 "
         "plans are mostly unknown; a stock without a row in the export counts as not covered"
     ]
-    companies = lines[lines["company"] != ""].groupby("ticker")["company"].nunique()
+    if untickered := int((lines["ticker"] == "").sum()):
+        notes.append(f"filings from OpenInsider: {untickered} lines are of companies without a ticker")
+    companies = lines[(lines["company"] != "") & (lines["ticker"] != "")].groupby("ticker")["company"].nunique()
     shared = sorted(companies.index[companies > 1])
     if shared:
         more = f" and {len(shared) - _MOST_NAMED} more" if len(shared) > _MOST_NAMED else ""

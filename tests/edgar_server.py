@@ -43,6 +43,8 @@ class Edgar:
     pages : mapping of name (``CIK0000000001.json``) to a submissions page
     tickers : list of [cik, name, ticker, exchange]
     faults : mapping of accession number or page name to the faults shown, one a request, before the answer
+    hung_up : int
+        Answers that dripped until the other side closed the connection.
     """
 
     filings: dict[str, bytes] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Edgar:
     faults: dict[str, list[str]] = field(default_factory=dict)
     hang_s: float = 3.0
     delay_s: float = 0.0
+    hung_up: int = 0
     asked: list[Request] = field(default_factory=list)
     address: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -204,8 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
             while time.monotonic() < end:
                 self.wfile.write(b" ")
                 time.sleep(0.02)
-        except OSError:
-            pass
+        except (BrokenPipeError, ConnectionResetError):
+            with self.world.lock:
+                self.world.hung_up += 1
         self.close_connection = True
         return 200
 

@@ -19,7 +19,7 @@ from feeds.transactions import TransactionTable, write_parquet
 
 EXPORT = """Filing Date,Trade Date,Ticker,Insider Name,Trade Type,Price,Qty
 2021-06-30 19:56:34,2021-06-28,ABC,Doe Jane,P - Purchase,$10.00,100
-2021-06-30 19:56:34,2021-06-28,N.A.,Doe Jane,P - Purchase,$10.00,100
+2021-06-30 19:56:34,2021-06-28,(ABC),Doe Jane,P - Purchase,$10.00,100
 """
 
 
@@ -127,7 +127,7 @@ def test_require_filings_turns_what_was_left_out_knowingly_into_a_note(export, t
     table = read(source)
     assert require_filings(table, source).notes[-1] == (
         "filings: 1 files or lines were not understood, first export.csv line 3: "
-        "Ticker: expected a ticker, received 'N.A.'"
+        "Ticker: expected a ticker, received '(ABC)'"
     )
     write_parquet(table, tmp_path / "t.parquet")
     saved = require_filings(read(tmp_path / "t.parquet"), str(tmp_path / "t.parquet"))

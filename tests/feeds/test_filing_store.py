@@ -89,6 +89,33 @@ def test_store_changed_file_is_parsed_again_though_size_and_time_are_equal(tree,
     expect_same(tree, store)
 
 
+@pytest.mark.parametrize("keep", [0.3, 0.62, 0.97])
+def test_read_filings_truncated_copy_of_an_accession_is_reported_and_the_whole_one_counts(keep, tmp_path):
+    name = "0000000001-15-000001"
+    whole = texts.submission(texts.document([texts.transaction(), texts.transaction("S", 7)]), accession=name)
+    for company, text in (("AAA", whole[: int(len(whole) * keep)]), ("BBB", whole), ("CCC", whole)):
+        path = tmp_path / "sec-edgar-filings" / company / "4" / name / "full-submission.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    made = read_filings(tmp_path)
+    assert made.rows["shares"].tolist() == [100, 7]
+    assert made.n_filings == 1
+    complete = "</XML>" in whole[: int(len(whole) * keep)]
+    assert [one.file.split("/")[1] for one in made.refused] == ([] if complete else ["AAA"])
+
+
+def test_read_filings_copy_that_tells_other_trades_is_reported(tmp_path):
+    xml = texts.document([texts.transaction()])
+    for name, shares in (("a/0000000001-15-000001.txt", 100), ("b/0000000001-15-000001.txt", 200)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(texts.submission(xml.replace(">100<", f">{shares}<")))
+    (tmp_path / "0000000001-15-000001.xml").write_text(xml)
+    made = read_filings(tmp_path)
+    assert made.rows["shares"].tolist() == [100]
+    used = "tells other trades than the copy that is used, a/0000000001-15-000001.txt"
+    assert made.refused == (("b/0000000001-15-000001.txt", used),)
+
+
 def test_store_copy_of_a_filing_elsewhere_changes_who_covers_it(tree, tmp_path):
     store = tmp_path / "store"
     content(tree, store)

@@ -308,6 +308,14 @@ def test_explain_lists_the_filings_behind_a_session():
     assert explain(made, PANEL, "T000", "2015-02-03").empty
 
 
+@pytest.mark.parametrize("session", ["banana", "", "2015-13-01", pd.NaT, None, pd.Timestamp("2015-02-03", tz="UTC")])
+def test_explain_of_what_is_no_session_is_refused(session):
+    with pytest.raises(
+        InputError, match=r"`session`: expected one of the panel's sessions from 2015-01-02 to \S+, rec"
+    ):
+        explain(table(filing()), ADJUSTED, "T000", session)
+
+
 def test_explain_of_an_unknown_ticker_or_session_says_what_is_valid():
     with pytest.raises(InputError, match="unknown ticker 'T0000'"):
         explain(table(filing()), PANEL, "T0000", "2015-02-03")

@@ -131,9 +131,29 @@ def test_read_openinsider_semicolons_and_a_windows_encoding(tmp_path):
     assert read_openinsider(path).rows["owner_names"].tolist() == [["Peña José"]]
 
 
+def test_read_openinsider_company_without_a_ticker_keeps_its_rows_untickered(tmp_path):
+    companies = [("N.A.", "Gone Inc"), ("", "Gone Inc"), ("n/a", ""), ("NONE", "Other Corp"), ("NA", "Nano Labs")]
+    table = read(tmp_path, *[{"Ticker": text, "Company Name": name} for text, name in companies], {})
+    assert table.refused == ()
+    rows = table.rows.sort_values("issuer_cik").reset_index(drop=True)
+    # The first two lines tell the same trade of the same company: one is a repetition.
+    assert rows["issuer_cik"].tolist() == [
+        "company:DOE JANE A.", "company:GONE INC", "company:OTHER CORP", "ticker:ABC", "ticker:NA",
+    ]  # fmt: skip
+    assert rows["ticker"].tolist() == [None, None, None, "ABC", "NA"]
+    assert rows["issuer_symbol"].tolist() == [None, None, None, "ABC", "NA"]
+    assert rows["flags"].tolist() == [["ticker_unknown"]] * 3 + [[]] * 2
+    assert rows["accession"].is_unique
+    assert "filings from OpenInsider: 4 lines are of companies without a ticker" in table.notes
+
+
+def test_read_openinsider_of_companies_without_tickers_only_is_a_table(tmp_path):
+    assert read(tmp_path, {"Ticker": "N.A."}).rows["ticker"].tolist() == [None]
+
+
 def test_read_openinsider_lines_not_understood_are_listed_with_their_number(tmp_path):
     wrong = [
-        {"Filing Date": "06/30/2021"}, {"Filing Date": "2021-02-30 10:00:00"}, {"Ticker": "N.A."}, {"Insider Name": ""},
+        {"Filing Date": "06/30/2021"}, {"Filing Date": "2021-02-30 10:00:00"}, {"Ticker": "(A)"}, {"Insider Name": ""},
         {"Trade Type": "#ERROR!"}, {"Qty": "#ERROR!", "Value": "#ERROR!"},
     ]  # fmt: skip
     path = save(tmp_path, *wrong, {})
