@@ -7,7 +7,7 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet --require-has
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test lint bench validate lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(VENV)/.installed-dev  ## formatting, ruff and mypy only
 
 bench: $(VENV)/.installed-dev  ## measure speed and memory (see benchmarks/README.md)
 	@$(PY) -m benchmarks
+
+validate: $(VENV)/.installed-dev  ## run the controls of the method at full length (some ten minutes)
+	@$(PY) -m benchmarks.validate $(ARGS)
 
 lock: $(VENV)/.installed-dev  ## write requirements*.txt from requirements*.in
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" requirements.in -o requirements.txt

@@ -1,0 +1,193 @@
+"""Controls of the method: checks that a model which sees the future, or finds what is not there, must fail.
+
+- `prefix_differences`: whatever is computed for a session must come out the same when everything after
+  it is taken away. A moving average over the wrong axis, a filter that looks both ways and a label among
+  the inputs all differ.
+- `placebo`: the same training on labels that were dealt out anew among the stocks of each session. What
+  such a model scores is what luck scores on these data; no formula tells it, because a model without
+  skill still leans on real structure.
+- `delayed_returns`: the return of a trade that comes late. Skill fades with delay; a leak need not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from feeds.panel import FeaturePanel, PricePanel
+from feeds.progress import Progress, silent
+from models.bar_table import BarTable
+from models.evaluation import daily_information_coefficients
+from models.fold_training import TrainingData, train_folds
+from models.labels import ForwardReturns, forward_returns
+from models.spec import ModelSpec
+from models.walk_forward_predictor import FoldModel, WalkForwardPredictor, panel_volatility
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that is not the same without its future.
+
+    Attributes
+    ----------
+    session : Timestamp
+    ticker, column : str
+    whole, cut : float
+        The value with all data, and with everything after `session` taken away.
+    """
+
+    session: pd.Timestamp
+    ticker: str
+    column: str
+    whole: float
+    cut: float
+
+
+def prefix_differences(
+    compute: Callable[[PricePanel], FeaturePanel], panel: PricePanel, rows: Iterable[int], tolerance: float = 1e-6
+) -> list[Difference]:
+    """Return what differs at the last session of a cut, over all stocks and columns.
+
+    Parameters
+    ----------
+    compute : callable
+        Makes features, inputs or predictions of a panel, one row per session.
+    panel : PricePanel
+    rows : iterable of int
+        Session rows after which the panel is cut.
+    tolerance : float
+        Relative above 1 and absolute below; a NaN on one side only always differs.
+    """
+    whole = compute(panel)
+    found = []
+    for row in rows:
+        session = panel.sessions[row]
+        cut = compute(panel.until(session))
+        full, short = whole.values[row], cut.values[-1]
+        alike = np.isclose(short, full, rtol=tolerance, atol=tolerance, equal_nan=True)
+        found += [
+            Difference(session, panel.tickers[j], whole.names[i], float(full[j, i]), float(short[j, i]))
+            for j, i in np.argwhere(~alike)
+        ]
+    return found
+
+
+def permuted_returns(returns: ForwardReturns, rng: np.random.Generator) -> ForwardReturns:
+    """Deal out the labels of each session anew among its stocks, each with the day on which it is known.
+
+    The distribution of every session stays, and with it the market's moves and the classes' shares; only
+    which stock had which return is lost.
+    """
+    order = np.lexsort((rng.random(len(returns.session_row)), returns.session_row))
+    places = np.argsort(returns.session_row, kind="stable")
+    source = np.empty(len(order), dtype=np.int64)
+    source[places] = order
+    return replace(
+        returns,
+        plain=returns.plain[source],
+        scaled=returns.scaled[source],
+        known_row=returns.known_row[source],
+    )
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """What models without anything to find scored.
+
+    Attributes
+    ----------
+    coefficients : ndarray of float64, shape [K]
+        Mean information coefficient out of sample of each fit, against the true returns.
+    """
+
+    coefficients: np.ndarray
+
+    @property
+    def bound(self) -> float:
+        """The 95th percentile: what luck exceeds once in twenty times."""
+        return float(np.quantile(self.coefficients, 0.95))
+
+    @property
+    def is_centred(self) -> bool:
+        """True where the mean lies within three standard errors of 0: the method finds nothing in nothing."""
+        error = self.coefficients.std(ddof=1) / np.sqrt(len(self.coefficients))
+        return bool(abs(self.coefficients.mean()) <= 3 * error)
+
+
+def placebo(
+    panel: PricePanel,
+    features: FeaturePanel,
+    spec: ModelSpec,
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Progress = silent,
+) -> Placebo:
+    """Train on permuted labels, again and again, and measure against what really came.
+
+    Parameters
+    ----------
+    panel, features, spec
+        As for `models.training.walk_forward`; a small model gives the same answer sooner.
+    draws : int
+        Fits, at least 2; 20 are the fewest from which a 95th percentile can be read.
+    seed : int
+        Of the permutations and of the training.
+    jobs : int
+        Training processes at most.
+    progress : Progress
+        Moves by one per fit.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 draws, or as `walk_forward`.
+    """
+    if draws < 2:
+        raise InputError(f"`draws`: expected at least 2 fits, received {draws}")
+    spec.require_names(len(panel.tickers))
+    data = TrainingData.of(panel, features, spec)
+    coefficients = []
+    for draw in progress(range(draws), "placebo", draws):
+        rng = np.random.default_rng((seed, draw))
+        dealt = replace(data, returns=permuted_returns(data.returns, rng))
+        score = _scores(dealt, panel, features, spec, seed=seed + draw, jobs=jobs)
+        coefficients.append(_mean_coefficient(score, data.table.unflatten(data.returns.plain)))
+    return Placebo(np.array(coefficients))
+
+
+def delayed_returns(panel: PricePanel, spec: ModelSpec, bars: int) -> np.ndarray:
+    """Return the return over the horizon of a trade that comes `bars` of its own bars late, shape [T, N]."""
+    table = BarTable.of(panel)
+    sigma = table.flatten(panel_volatility(panel))
+    returns = forward_returns(table, table.flatten(panel.open), sigma, spec.horizon, spec.gap_sessions)
+    late = np.roll(returns.plain, -bars)
+    ends = np.append(np.unique(table.first_position)[1:], len(table))
+    for back in range(1, bars + 1):
+        late[ends - back] = np.nan
+    return table.unflatten(late)
+
+
+def _scores(
+    data: TrainingData, panel: PricePanel, features: FeaturePanel, spec: ModelSpec, *, seed: int, jobs: int
+) -> np.ndarray:
+    with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
+        scratch = Path(folder)
+        trained = train_folds(
+            data, spec, seed=seed, jobs=jobs, results=scratch / "folds", scratch=scratch, progress=silent
+        )
+    models = tuple(FoldModel(f.fold, f.scaler, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
+    predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
+    return predictor.predict_panel(panel, features).matrix("score", panel.sessions, panel.tickers)
+
+
+def _mean_coefficient(score: np.ndarray, realised: np.ndarray) -> float:
+    daily = daily_information_coefficients(score, realised)
+    return float(np.nanmean(daily))
