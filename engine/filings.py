@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from engine.filing_source import read_source
 from engine.outputs import json_safe
@@ -24,6 +24,7 @@ from feeds.progress import Progress
 from feeds.transactions import Refusal, TransactionTable, check_prices, write_parquet
 
 _MOST_SHOWN = 20
+_WIDTH = 90
 _NOT_CHECKED = "not checked: no prices were given"
 
 
@@ -117,11 +118,10 @@ class Summary:
             *(("note", note) for note in self.notes),
             ("not understood", f"{len(self.refused):,}"),
         ]
-        text = tabulate(lines, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
         shown = [f"  {one.file}: {one.reason}" for one in self.refused[:_MOST_SHOWN]]
         if len(self.refused) > _MOST_SHOWN:
             shown.append(f"  and {len(self.refused) - _MOST_SHOWN} more; `--report FILE` lists all")
-        return "\n".join([text, *shown])
+        return "\n".join([*_laid_out(lines), *shown])
 
 
 def filings(namespace: argparse.Namespace) -> int:
@@ -250,6 +250,15 @@ def _number_of(values: pd.Series) -> dict[str, int]:
     listed = values.name == "flags"
     found = values.explode().dropna() if listed else values.fillna("none")
     return {str(name): int(number) for name, number in found.value_counts().items()}
+
+
+def _laid_out(lines: list[tuple[str, str]]) -> Iterator[str]:
+    """Return labels and texts in two columns; paths are not broken, so that they can be copied."""
+    width = max(len(label) for label, _ in lines) + 2
+    for label, text in lines:
+        first, *more = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+        yield f"{label:<{width}}{first}"
+        yield from (" " * width + part for part in more)
 
 
 def _counts(numbers: dict[str, int]) -> str:

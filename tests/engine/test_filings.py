@@ -12,7 +12,7 @@ import pytest
 import engine.filings
 from engine.commands import main
 from feeds.sessions import trading_sessions
-from feeds.transactions import read_filings
+from feeds.transactions import Refusal, read_filings
 from tests.feeds import filing_texts as texts
 
 ORIGINAL = "<dateOfOriginalSubmission>2015-02-03</dateOfOriginalSubmission>"
@@ -83,6 +83,20 @@ def test_filings_summary_counts_what_was_read_and_the_report_holds_the_same(caps
         assert part in shown, part
 
 
+def test_summary_of_thousands_of_rows_fits_the_screen():
+    summary = engine.filings.Summary(
+        files=12_345, filings=12_345, rows=23_456, tables={"N": 23_456}, codes={"P": 23_456}, forms={"4": 23_456},
+        counts=dict.fromkeys(("reported_once", "reported_again", "superseded", "owner_side", "market_rows",
+                              "market_once"), 1_234),
+        flags={f"flag_{number}": 1_000 for number in range(20)}, prices="none", coverage=None, complete=1_234,
+        refused=tuple(Refusal(f"{number}.txt", "why") for number in range(25)), notes=("a note",),
+    )  # fmt: skip
+    lines = summary.table.splitlines()
+    assert lines[0].split() == ["files", "12,345"]
+    assert max(map(len, lines)) <= 120
+    assert lines[-1] == "  and 5 more; `--report FILE` lists all"
+
+
 @pytest.mark.usefixtures("tree")
 def test_filings_owner_side_rows_have_no_ticker_and_values_are_as_filed_or_null():
     command()
@@ -105,16 +119,15 @@ def test_filings_with_as_traded_prices_marks_the_one_that_cannot_be_true(capsys:
     assert rows.loc[rows["price"] == 10, "price_checked"].eq(10).all()
     told = f"checked against the day's range: csv:{Path.cwd()}/prices (as_traded), 1 stocks"
     assert json.loads(Path("r.json").read_text())["prices"] == told
-    # The screen breaks long lines.
-    assert told.replace(" ", "") in "".join(capsys.readouterr().out.split())
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.usefixtures("tree")
 def test_filings_with_adjusted_prices_says_that_the_days_range_was_not_asked(capsys: pytest.CaptureFixture[str]):
     command("--prices", write_prices(adjusted=True))
-    shown = "".join(capsys.readouterr().out.split())
-    assert "checkedagainstotherfilingsonly(seethenote):csv:" in shown
-    assert "filedpriceswerecomparedonlywitheachother:thepricesourceissplit_adjusted" in shown
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "checked against other filings only (see the note): csv:" in shown
+    assert "filed prices were compared only with each other: the price source is split_adjusted" in shown
     assert read_filings(Path("t.parquet")).rows["price_checked"].max() == 188139
 
 
