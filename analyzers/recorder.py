@@ -29,17 +29,20 @@ ORDER_COLUMNS = (
     "side",
     "order_type",
     "size",
+    "filled",
     "created_session",
     "created_price",
     "executed_session",
     "executed_price",
     "executed_price_source",
     "commission",
+    "slippage",
     "value",
     "status",
     "reason",
+    "note",
 )
-PENDING_AT_END = "Pending at end"
+PENDING_AT_END, NEVER_SENT = "Pending at end", "Never sent"
 
 
 class Recorder(bt.Analyzer):
@@ -54,12 +57,14 @@ class Recorder(bt.Analyzer):
         value over its highest so far, less 1 (never above 0).
     orders : DataFrame
         One row per order in the order of creation; `ref` counts from 1 in each run. `size` is
-        what was asked, never negative. `created_price` is the stop or limit price, or the close
-        at the decision for market orders. `executed_price` is the average of the fills,
+        what was asked and `filled` what was had, never negative. `created_price` is the stop or
+        limit price, or the close at the decision for market orders. `executed_price` is the average of the fills,
         `executed_price_source` the same as the source quotes it (price / adjust of the fill's
-        bar), `value` the USD that changed hands; all three and `executed_session` are empty
-        where nothing was filled. `status` is Completed, Canceled, Margin, Rejected, Expired or
-        "Pending at end".
+        bar), `value` the USD that changed hands; all three and `executed_session` (of the last
+        fill) are empty where nothing was filled. `commission` and `slippage` are USD; slippage is
+        empty where the broker does not say. `status` is Completed, Canceled, Margin, Rejected,
+        Expired, "Pending at end" or "Never sent" (a bracket that lacked its last order). `note` is what
+        the broker changed about the order, such as its size.
     trades : DataFrame
         Flat-to-flat trades, see `analyzers.ledger.TradeLedger.table`.
 
@@ -83,6 +88,7 @@ class Recorder(bt.Analyzer):
         self._held: dict[str, bt.feed.DataBase] = {}
         self._marks: dict[str, Mark] = {}
         self._ledger = TradeLedger()
+        self._never_sent: set[int] = set()
 
     def notify_order(self, order: bt.Order) -> None:
         if order.ref not in self._orders:
@@ -107,6 +113,9 @@ class Recorder(bt.Analyzer):
         for order in getattr(self.strategy.broker, "notifs", ()):
             if order is not None and order.p.owner is self.strategy:
                 self.notify_order(order)
+        for order in getattr(self.strategy.broker, "unsent_orders", lambda: ())():
+            self.notify_order(order)
+            self._never_sent.add(order.ref)
         self.equity = self._equity_table()
         self.orders = self._order_table()
         self.trades = self._ledger.table(self._marks)
@@ -140,8 +149,8 @@ class Recorder(bt.Analyzer):
                 price=float(bit.price),
                 adjust=_adjust(order.data, back),
                 commission=float(bit.comm),
-                reason=_reason(order),
-                score=_score(order),
+                reason=_text(order, "reason"),
+                score=_number(order, "score"),
             )
 
     def _mark_positions(self) -> Iterator[tuple[float, Mark]]:
@@ -163,7 +172,8 @@ class Recorder(bt.Analyzer):
         rows = [self._order_row(ref, number) for number, ref in enumerate(sorted(self._orders), start=1)]
         table = pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
         sessions = dict.fromkeys(("created_session", "executed_session"), "datetime64[ns]")
-        numbers = ("size", "created_price", "executed_price", "executed_price_source", "commission", "value")
+        prices = ("created_price", "executed_price", "executed_price_source")
+        numbers = ("size", "filled", *prices, "commission", "slippage", "value")
         return table.astype({**sessions, **dict.fromkeys(numbers, "float64"), "ref": "int64"})
 
     def _order_row(self, ref: int, number: int) -> tuple[object, ...]:
@@ -179,16 +189,24 @@ class Recorder(bt.Analyzer):
             "buy" if order.isbuy() else "sell",
             order.getordername(),
             abs(float(order.created.size)),
+            shares,
             self._created[ref],
             float(order.created.price),
             fills[-1].session if filled else pd.NaT,
             value / shares if filled else empty,
             value_source / shares if filled else empty,
             sum(fill.commission for fill in fills),
+            _number(order, "slippage") if filled else empty,
             value if filled else empty,
-            PENDING_AT_END if order.alive() else order.getstatusname(),
-            _reason(order),
+            self._fate(order),
+            _text(order, "reason"),
+            _text(order, "note"),
         )
+
+    def _fate(self, order: bt.Order) -> str:
+        if order.ref in self._never_sent:
+            return NEVER_SENT
+        return PENDING_AT_END if order.alive() else str(order.getstatusname())
 
 
 def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
@@ -204,12 +222,12 @@ def _adjust(feed: bt.feed.DataBase, back: int) -> float:
     return float(feed.lines.adjust[-back]) if "adjust" in feed.getlinealiases() else 1.0
 
 
-def _reason(order: bt.Order) -> str:
-    """Return the text that came with the order (backtrader invents an empty dict where there is none)."""
-    reason = order.info.get("reason", "")
-    return reason if isinstance(reason, str) else ""
+def _text(order: bt.Order, name: str) -> str:
+    """Return a text that came with the order (backtrader invents an empty dict where there is none)."""
+    text = order.info.get(name, "")
+    return text if isinstance(text, str) else ""
 
 
-def _score(order: bt.Order) -> float:
-    score = order.info.get("score")
-    return float(score) if isinstance(score, Real) else float("nan")
+def _number(order: bt.Order, name: str) -> float:
+    number = order.info.get(name)
+    return float(number) if isinstance(number, Real) else float("nan")

@@ -1,37 +1,61 @@
 """A broker that fills only what could have been filled, and says what became of every order.
 
-It is backtrader's own broker with these rules on top, for feeds of daily bars:
+It stands in for backtrader's own broker, for feeds of daily bars of stocks:
 
 - An order fills only on a bar that its stock has in this very session and that came after the
   order; a price that is NaN never fills. (Stock backtrader matches stops and limits of a halted
-  stock against the bar that the strategy has already seen.)
+  stock against the bar that the strategy has already seen.) A halted day moves no trailing stop.
 - A stock is listed from its first bar to its last. Orders before and after are rejected. A position
-  whose feed has ended while the market goes on is sold on the next session at the last close,
-  with the reason "delisted" and commission but no slippage; its waiting orders are cancelled.
-- In a session market orders come before resting ones, and sales before purchases.
-- Cash is checked when an order fills, at the price it fills at: what cannot be paid gets the status
-  Margin.
-- A sale of more than is held is cancelled, unless `allow_short`.
+  whose feed has ended while the market goes on is sold on the next session at the last close times
+  1 + `delisting_return`, with the reason "delisted" and commission but no slippage; its waiting orders
+  are cancelled.
+- Within a session the opens come first, then what a stop or a limit fills during the day, then the
+  closes; in each, sales before purchases, then stops before limits, then what was sent first. Where one bar
+  holds the stop and the target of a position, the stop is taken.
+- All orders of a stock share a part of the session's volume; what is left over waits for its next bar.
+- Cash is checked when an order fills, at the price it fills at. What cannot be paid is bought as far as
+  cash goes; where that is nothing, the order ends with the status Margin (`unaffordable`).
+- A sale of more than is held sells what is held, or is cancelled where that is nothing, unless
+  `allow_short`.
 - Commission and slippage are charged on every fill, per side. Slippage moves the price against the
   order, out of the bar's range if need be, but never beyond a limit.
 
-All attributes of backtrader's broker that are not public are used in this file only.
+```
+engine/session_fills.py  one session: which orders fill, how much, at what price
+engine/lifecycle.py      a stock's listing and end, dividends and fees on the way
+engine/fills.py          where an order fills on a bar (pure)
+engine/order_book.py     which orders depend on which
+engine/orders.py         orders that are cheap to make and to copy
+engine/stock.py          one feed: its bar, its life, the volume left
+engine/account.py        cash, positions, value (pure)
+engine/costs.py          commission and slippage (pure)
+```
+
+On a session it looks at open positions and waiting orders only, never at every feed.
 """
 
 from __future__ import annotations
 
-import collections
 import math
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
 
+from engine.account import Positions
+from engine.costs import Slippage, StockCommission, delisting_returns
+from engine.lifecycle import DELISTED, NOT_LISTED, explain
+from engine.order_book import OrderBook
+from engine.orders import ASKED, make_order
+from engine.session_fills import BORROW, CLOSE, HIGH, NOT_HELD, REFUSE, RESIZE, SessionFills
+from engine.stock import Stock
 from feeds.errors import InputError, unknown_name
 
-NOT_LISTED, DELISTED, NOT_HELD = "not listed yet", "delisted", "more than is held"
+__all__ = ["DELISTED", "NOT_HELD", "NOT_LISTED", "SafeBroker"]
 
 
-class SafeBroker(bt.brokers.BackBroker):
+class SafeBroker(SessionFills, bt.brokers.BackBroker):
     """Backtrader's broker with the rules of this module.
 
     Parameters
@@ -40,148 +64,285 @@ class SafeBroker(bt.brokers.BackBroker):
         USD at the start.
     commission_bps, slippage_bps : float
         Per side, in hundredths of a percent of the price.
+    commission : Commission, optional
+        A model of `engine.costs` in place of `commission_bps`.
+    slippage : Slippage, optional
+        A model of `engine.costs` in place of `slippage_bps`.
+    volume_frac : float or None
+        Part of a session's volume that all orders of a stock together may fill (default 0.025); None
+        for no limit. The day's volume is not known at its open: this is a limit on what is believed,
+        not something that a strategy sees.
+    unaffordable : str
+        What becomes of a purchase that cash cannot pay: "resize" (default) buys what it can, "refuse"
+        ends the order with Margin, "borrow" lets cash go below 0, free of charge.
     allow_short : bool
-        Let sales open short positions (default False).
+        Let sales open short positions (default False); no margin is asked for.
+    trail_on : str
+        What a trailing stop follows: the "high" of each bar (the low for one that buys; default), or its
+        "close". The level that a bar sets holds from the bar after.
+    delisting_return : float or mapping of ticker to float
+        Return on the last close at a delisting, such as -0.3; default 0, the last close itself.
+    borrow_rate : float
+        Annual fee on the value of short positions, per calendar day / 365.
+    dividends : mapping of ticker to mapping of session (backtrader's day number) to USD per share
+        Paid at the ex-date's open on what was held at the close before, and charged to shorts. Only for
+        prices that do not contain them.
+    halted_at_end : collection of str
+        Tickers known to trade again after the data's end, which is then no delisting.
 
     Notes
     -----
     What the broker does on its own is written into ``order.info.reason``: "delisted" for the sale
     of a delisted position, and the broker's reason after that of an order it refused or cancelled
-    ("score 0.0123: not listed yet").
+    ("score 0.0123: not listed yet"). What it made smaller is in ``order.info.note``.
 
     A feed that has ended cannot be told from one that is only halted when the data are cut inside
-    the halt: such a run sells the position in the sessions left.
+    the halt; name such stocks in `halted_at_end`, else the run sells the position in the sessions left.
+
+    Only commissions for stocks are taken, without leverage; histories of orders and cheating on open or
+    close are refused.
 
     Raises
     ------
     InputError
-        For an unknown parameter, or cash, commission or slippage that cannot be.
+        For an unknown parameter, or a value that cannot be.
     """
 
     params: Any = (
         ("cash", 100_000.0),
         ("commission_bps", 1.0),
         ("slippage_bps", 4.0),
+        ("commission", None),
+        ("slippage", None),
+        ("volume_frac", 0.025),
+        ("unaffordable", RESIZE),
         ("allow_short", False),
+        ("trail_on", HIGH),
+        ("delisting_return", 0.0),
+        ("borrow_rate", 0.0),
+        ("dividends", None),
+        ("halted_at_end", ()),
         ("checksubmit", False),
     )
 
     def __init__(self, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
             raise unknown_name("parameter of SafeBroker", name, self.params._getkeys())
-        _check_account(self.p.cash, self.p.commission_bps, self.p.slippage_bps)
+        _check(self.p)
+        model, self.p.commission = self.p.commission, bt.CommInfoBase(percabs=True)
         super().__init__()
-        self.setcommission(commission=self.p.commission_bps / 1e4)
-        self.set_slippage_perc(self.p.slippage_bps / 1e4, slip_open=True, slip_match=True, slip_out=True)
+        self.slippage = self.p.slippage or Slippage(self.p.slippage_bps)
+        self._clock: Callable[[], float] | None = None
+        if model is None:
+            self.setcommission(commission=self.p.commission_bps / 1e4)
+        else:
+            self.addcommissioninfo(StockCommission(model=model))
+
+    # ------------------------------------------------------------------ what backtrader's broker offers
 
     def init(self) -> None:
         """Set the account back to its start (called by backtrader)."""
         super().init()
-        self._session = -math.inf
-        self._owners: dict[str, Any] = {}
+        self.session = -math.inf
+        self.cash: float = self.p.cash
+        self.positions = Positions()
+        self.book = OrderBook(self._finish)
+        self.notifs: deque[Any] = deque()
+        self._value = self.cash
+        self._shares_of_fund = self.cash / self.p.fundstartval
+        self._stocks: dict[Any, Stock] = {}
+        self._volume_frac = self.p.volume_frac
+        self._returned = delisting_returns(self.p.delisting_return)
+
+    def set_clock(self, clock: Callable[[], float]) -> None:
+        """Let an engine that knows the session say so; else every feed is asked."""
+        self._clock = clock
+
+    def setcommission(self, *args: Any, **kwargs: Any) -> None:
+        """Set a commission as in backtrader; InputError for margin and leverage."""
+        super().setcommission(*args, **kwargs)
+        for info in self.comminfo.values():
+            _check_commission(info)
+
+    def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
+        """Set a commission as in backtrader; InputError for margin and leverage."""
+        _check_commission(comminfo)
+        super().addcommissioninfo(comminfo, name)
+
+    def set_slippage_perc(self, perc: float, *args: Any, **kwargs: Any) -> None:
+        """Set slippage as a fraction of the price; where it is charged is this broker's rule."""
+        self.slippage = Slippage(perc * 1e4)
+
+    def set_slippage_fixed(self, fixed: float, *args: Any, **kwargs: Any) -> None:
+        """Refuse slippage in USD: it means nothing on total-return prices."""
+        raise InputError("SafeBroker.set_slippage_fixed: expected a fraction of the price; use set_slippage_perc")
+
+    def set_coc(self, coc: bool) -> None:
+        """Refuse to fill at a close that was seen before the order."""
+        if coc:
+            raise InputError("SafeBroker.set_coc: expected False, received True; a close already seen cannot be traded")
+
+    def set_coo(self, coo: bool) -> None:
+        """Refuse to fill at an open that was seen before the order."""
+        if coo:
+            raise InputError("SafeBroker.set_coo: expected False, received True; an open already seen cannot be traded")
+
+    def add_order_history(self, orders: Any, notify: bool = True) -> None:
+        """Refuse orders that were filled elsewhere."""
+        raise InputError("SafeBroker.add_order_history: expected none; this broker fills its own orders only")
+
+    def set_fund_history(self, fund: Any) -> None:
+        """Refuse values from elsewhere."""
+        raise InputError("SafeBroker.set_fund_history: expected none; this broker values its own account only")
+
+    def get_cash(self) -> float:
+        """Return USD in cash."""
+        return float(self.cash)
+
+    getcash = get_cash
+
+    def set_cash(self, cash: float) -> None:
+        """Set the starting cash, USD."""
+        super().set_cash(cash)
+        self._shares_of_fund = cash / self.p.fundstartval
+
+    setcash = set_cash
+
+    def add_cash(self, cash: float) -> None:
+        """Pay in, or out where negative."""
+        self._shares_of_fund += cash / self.get_fundvalue()
+        self.cash += cash
+        self._value += cash
+
+    def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
+        """Return the account's value at the last close, or that of the positions in `datas`, USD."""
+        if datas is None:
+            return self._value - self.cash if mkt else self._value
+        held = [data for data in datas if data in self.positions]
+        return float(sum(self.positions[data].size * data.close[0] for data in held))
+
+    getvalue = get_value
+
+    def get_leverage(self) -> float:
+        """Return 1: nothing is bought on credit here."""
+        return 1.0
+
+    def get_fundshares(self) -> float:
+        """Return the shares of the account seen as a fund."""
+        return float(self._shares_of_fund)
+
+    def get_fundvalue(self) -> float:
+        """Return the account's value per fund share."""
+        return float(self._value / self._shares_of_fund)
+
+    fundshares = property(get_fundshares)
+    fundvalue = property(get_fundvalue)
 
     def getposition(self, data: Any) -> Any:
         """Return the position in `data`, empty where there is none; asking leaves no trace."""
-        return self.positions[data] if data in self.positions else bt.position.Position()
+        return self.positions[data]
+
+    def get_orders_open(self, safe: bool = False) -> list[Any]:
+        """Return the orders that may still fill, oldest first; copies where `safe`."""
+        return [order.clone() if safe else order for order in self.book.open.values()]
+
+    def unsent_orders(self) -> list[Any]:
+        """Return the orders of brackets whose last one, with `transmit`, never came."""
+        return list(self.book.unsent())
+
+    def orderstatus(self, order: Any) -> int:
+        """Return an order's status."""
+        return int(self.book.open.get(order.ref, order).status)
+
+    def notify(self, order: Any) -> None:
+        """Tell the strategy what an order is now."""
+        self.notifs.append(order.clone())
+
+    # ------------------------------------------------------------------ orders come and go
+
+    def buy(self, owner: Any, data: Any, size: float, price: Any = None, plimit: Any = None, **asked: Any) -> Any:
+        """Send a purchase (called by the strategy's `buy`)."""
+        return self._send(
+            True, {"owner": owner, "data": data, "size": size, "price": price, "pricelimit": plimit}, asked
+        )
+
+    def sell(self, owner: Any, data: Any, size: float, price: Any = None, plimit: Any = None, **asked: Any) -> Any:
+        """Send a sale (called by the strategy's `sell`)."""
+        return self._send(
+            False, {"owner": owner, "data": data, "size": size, "price": price, "pricelimit": plimit}, asked
+        )
+
+    def _send(self, is_buy: bool, what: dict[str, Any], asked: dict[str, Any]) -> Any:
+        asked.pop("_checksubmit", None)
+        for name, default in ASKED.items():
+            what[name] = asked.pop(name, default)
+        order = make_order(is_buy, self.session, what)
+        order.info.update(asked)
+        if what["oco"] is not None:
+            self.book.link(order, what["oco"])
+        return self.submit(order)
 
     def submit(self, order: Any, check: bool = True) -> Any:
         """Accept an order, or reject it when its stock is not listed yet or no longer."""
-        order.created.dt = self._session
-        self._owners[order.data._name] = order.p.owner
-        if not self._is_listed(order.data):
-            # What backtrader read as the stock's price is one of its future.
-            order.created.price = order.created.pclose = math.nan
-            return self._reject(order, NOT_LISTED)
-        if self._has_ended(order.data):
-            return self._reject(order, DELISTED)
-        return super().submit(order, check=check)
-
-    def next(self) -> None:
-        """Fill what can be filled in the session that has just ended (called before the strategy)."""
-        self._session = max(data.datetime[0] for data in self.cerebro.datas if len(data))
-        self._leave_delisted()
-        self.pending: collections.deque[Any] = collections.deque(sorted(self.pending, key=_turn))
-        super().next()
-        for data in [data for data, position in self.positions.items() if not position.size]:
-            del self.positions[data]
-
-    def _is_listed(self, data: Any) -> bool:
-        return len(data) > 0 and math.isfinite(self._session)
-
-    def _has_ended(self, data: Any) -> bool:
-        # Feeds that load bar by bar hold their next bar, if there is one, before it is due.
-        return bool(len(data) >= data.buflen() and data.datetime[0] < self._session)
-
-    def _leave_delisted(self) -> None:
-        for order in [order for order in self.pending if self._has_ended(order.data)]:
-            _explain(order, DELISTED)
-            self.cancel(order)
-        held = [data for data, position in self.positions.items() if position.size and self._has_ended(data)]
-        for data in sorted(held, key=lambda data: str(data._name)):
-            self._sell_at_last_price(data)
-
-    def _sell_at_last_price(self, data: Any) -> None:
-        size = self.positions[data].size
-        side = bt.order.SellOrder if size > 0 else bt.order.BuyOrder
-        order = side(owner=self._owners[data._name], data=data, size=abs(size), exectype=bt.Order.Market)
-        order.created.dt = self._session
-        order.addinfo(reason=DELISTED)
-        self._ocoize(order, None)
-        self.submit_accept(order)
-        self.pending.remove(order)
-        self._execute(order, ago=0, price=data.close[0], dtcoc=self._session)
-
-    def _reject(self, order: Any, why: str) -> Any:
-        _explain(order, why)
-        order.reject(self)
-        order.executed.dt = self._session
-        self.notify(order)
+        stock = order.stock = self._stock(order.data)
+        stock.owner = order.owner
+        refusal = self._refusal(order, stock)
+        if refusal is not None:
+            explain(order, refusal)
+            self._finish(order, bt.Order.Rejected)
+            self.book.after_end(order)
+            return order
+        for sent in self.book.send(order):
+            sent.submit(self)
+            sent.accept(self)
+            self.book.open[sent.ref] = sent
+            self.notify(sent)
         return order
 
-    def _try_exec(self, order: Any) -> None:
-        data = order.data
-        if data.datetime[0] != self._session or data.datetime[0] <= order.created.dt:
-            return
-        if any(math.isnan(price) for price in (data.open[0], data.high[0], data.low[0], data.close[0])):
-            return
-        if not self.p.allow_short and order.issell() and self.getposition(data).size < -order.executed.remsize:
-            _explain(order, NOT_HELD)
-            order.cancel()
-            self.notify(order)
-            self._ococheck(order)
-            return
-        super()._try_exec(order)
+    def cancel(self, order: Any, bracket: bool = False) -> bool:
+        """Cancel an order at once; False where it has ended."""
+        waiting = self.book.open.get(order.ref)
+        if waiting is None:
+            return False
+        self._end(waiting, bt.Order.Canceled)
+        return True
 
-    def _try_exec_limit(self, order: Any, popen: float, phigh: float, plow: float, plimit: float) -> None:
-        # backtrader slips a sale from its limit, not from the better open, and can pass the limit.
-        opens_better = popen <= plimit if order.isbuy() else popen >= plimit
-        if opens_better:
-            slipped = self._slipped(order, popen)
-            self._execute(order, ago=0, price=min(slipped, plimit) if order.isbuy() else max(slipped, plimit))
-        elif plow <= plimit <= phigh:
-            self._execute(order, ago=0, price=plimit)
+    def _end(self, order: Any, status: int) -> None:
+        """Take an order that did not fill, or not fully, out of the market."""
+        self.book.remove(order)
+        self._finish(order, status)
+        self.book.after_end(order)
 
-    def _try_exec_close(self, order: Any, pclose: float) -> None:
-        # Daily bars: the close of the first bar after the order. backtrader charges no slippage here.
-        self._execute(order, ago=0, price=self._slipped(order, pclose))
+    def _finish(self, order: Any, status: int) -> None:
+        order.status, order.broker = status, self
+        order.executed.dt = self.session
+        self.notify(order)
 
-    def _slipped(self, order: Any, price: float) -> float:
-        return float(price * (1 + math.copysign(self.p.slippage_bps / 1e4, order.size)))
+    def _stock(self, data: Any) -> Stock:
+        stock = self._stocks.get(data)
+        if stock is None:
+            stock = self._stocks[data] = Stock(data, data._name in self.p.halted_at_end)
+        return stock
 
 
-def _turn(order: Any) -> int:
-    """Market sales, market purchases, resting sales, resting purchases."""
-    return 2 * (order.exectype != bt.Order.Market) + order.isbuy()
+def _check(given: Any) -> None:
+    if not (math.isfinite(given.cash) and given.cash > 0):
+        raise InputError(f"`cash`: expected USD above 0, received {given.cash}")
+    for name in ("commission_bps", "slippage_bps"):
+        if not 0 <= getattr(given, name) < 10_000:
+            raise InputError(
+                f"`{name}`: expected from 0 to below 10000 basis points per side, received {getattr(given, name)}"
+            )
+    if given.volume_frac is not None and not 0 < given.volume_frac <= 1:
+        raise InputError(f"`volume_frac`: expected a fraction above 0 up to 1, or None, received {given.volume_frac}")
+    if not (math.isfinite(given.borrow_rate) and given.borrow_rate >= 0):
+        raise InputError(f"`borrow_rate`: expected an annual rate from 0, received {given.borrow_rate}")
+    for name, choices in (("unaffordable", (RESIZE, REFUSE, BORROW)), ("trail_on", (HIGH, CLOSE))):
+        if getattr(given, name) not in choices:
+            raise unknown_name(f"value of `{name}`:", getattr(given, name), choices)
+    delisting_returns(given.delisting_return)
 
 
-def _explain(order: Any, why: str) -> None:
-    reason = order.info.get("reason")
-    order.addinfo(reason=f"{reason}: {why}" if isinstance(reason, str) and reason else why)
-
-
-def _check_account(cash: float, commission_bps: float, slippage_bps: float) -> None:
-    if not (math.isfinite(cash) and cash > 0):
-        raise InputError(f"`cash`: expected USD above 0, received {cash}")
-    for name, bps in (("commission_bps", commission_bps), ("slippage_bps", slippage_bps)):
-        if not 0 <= bps < 10_000:
-            raise InputError(f"`{name}`: expected from 0 to below 10000 basis points per side, received {bps}")
+def _check_commission(info: Any) -> None:
+    if not info.stocklike or info.get_leverage() != 1:
+        raise InputError("commission of SafeBroker: expected one for stocks without margin or leverage")

@@ -54,7 +54,7 @@ class Holding:
     stop_distance : float or None
         USD per share, fixed when the entry was decided.
     first_bar : int
-        Number of the bar that filled the entry in the stock's own feed; 0 while it is waiting.
+        Number of the bar that first filled the entry in the stock's own feed; 0 while it is waiting.
     stop, exit : bt.Order or None
         The orders that may close the position; never both alive.
     """
@@ -107,8 +107,9 @@ class SwingStrategy(bt.Strategy):
     Notes
     -----
     Every session is decided with the stocks then listed and trading, whatever the youngest stock
-    does: ``prenext``, ``nextstart`` and ``next`` all lead to `decide`. An entry whose stock has no
-    bar at the next open is cancelled. A subclass that adds parameters gives their ranges in
+    does: ``prenext``, ``nextstart`` and ``next`` all lead to `decide`. An entry, or what is left of it,
+    whose stock has no bar at the next open is cancelled. What a session's volume does not hold is bought
+    in the next ones; the stop always covers what is held. A subclass that adds parameters gives their ranges in
     `parameter_ranges`, and names in `insider_columns` the lines that its feeds shall have beside the
     model's (any of `feeds.insider.ALL_INSIDER_COLUMNS`).
 
@@ -252,30 +253,37 @@ class SwingStrategy(bt.Strategy):
         """Follow an order's fate: an entry that fills gets its stop; what is sold is forgotten."""
         ticker = order.data._name
         holding = self._holdings.get(ticker)
-        if holding is not None and not order.alive():
-            if order == holding.entry:
-                self._entry_ended(order, holding)
-            elif order.status == order.Completed:
+        if holding is not None and order == holding.entry:
+            self._entry_changed(order, holding)
+        elif holding is not None and not order.alive():
+            if order.status == order.Completed and not self.getposition(order.data).size:
                 del self._holdings[ticker]
             elif holding.exit is not None and order == holding.exit:
                 holding.exit = None
         self.on_order(order)
 
-    def _entry_ended(self, order: Any, holding: Holding) -> None:
-        data = order.data
-        if order.status != order.Completed:
-            del self._holdings[data._name]
-            return
-        holding.first_bar = len(data)
-        if holding.stop_distance is not None:
+    def _entry_changed(self, order: Any, holding: Holding) -> None:
+        """Protect what the entry has bought so far; the volume of a session may not hold all of it."""
+        bought = order.executed.size
+        if not bought:
+            if not order.alive():
+                del self._holdings[order.data._name]
+        elif order.status in (order.Partial, order.Completed):
+            holding.first_bar = holding.first_bar or len(order.data)
+            self._send_stop(order, holding)
+
+    def _send_stop(self, order: Any, holding: Holding) -> None:
+        if holding.stop is not None:
+            self.cancel(holding.stop)
+        size = self.getposition(order.data).size
+        if holding.stop_distance is not None and size > 0:
             price = order.executed.price - holding.stop_distance
             if price > 0:
-                size = order.executed.size
-                holding.stop = self.sell(data, size=size, exectype=bt.Order.Stop, price=price, reason=STOP)
+                holding.stop = self.sell(order.data, size=size, exectype=bt.Order.Stop, price=price, reason=STOP)
 
     def _cancel_missed_entries(self, session: float) -> None:
         for holding in list(self._holdings.values()):
-            if not holding.first_bar and holding.entry.alive() and holding.entry.data.datetime[0] != session:
+            if holding.entry.alive() and holding.entry.data.datetime[0] != session:
                 holding.entry.addinfo(reason=f"{holding.entry.info.reason}: {MISSED}")
                 self.cancel(holding.entry)
 
@@ -289,6 +297,8 @@ class SwingStrategy(bt.Strategy):
         if reason is not None:
             # One order may close a position: the stop goes before the sale is sent. They are linked too,
             # because backtrader's own broker ignores a cancellation in the session of the order.
+            # What the entry still waits for is not bought any more.
+            self.cancel(holding.entry)
             if holding.stop is not None:
                 self.cancel(holding.stop)
             holding.exit = self.sell(data, size=self.getposition(data).size, oco=holding.stop, reason=reason)
@@ -330,8 +340,9 @@ class SwingStrategy(bt.Strategy):
         )
         for ticker, holding in self._holdings.items():
             if holding.first_bar and holding.exit is None:
-                data = holding.entry.data
-                room.take(ticker, self.getposition(data).size * data.close[0])
+                data, entry = holding.entry.data, holding.entry
+                waiting = entry.executed.remsize if entry.alive() else 0
+                room.take(ticker, (self.getposition(data).size + waiting) * data.close[0])
         return room
 
     def _enter(self, data: Any, reason: str, equity: float, scale: float, room: risk.Room) -> bool:

@@ -23,7 +23,7 @@ def stock(*rows: Row) -> Bars:
     traded = [k for k, row in enumerate(rows) if row is not None]
     columns = np.array([row for row in rows if row is not None], dtype=float).T
     one = np.ones(len(traded))
-    return Bars(DAYS[traded], *columns, volume=1000 * one, adjust=one)
+    return Bars(DAYS[traded], *columns, volume=1_000_000 * one, adjust=one)
 
 
 def flat(price: float) -> Row:
@@ -200,14 +200,27 @@ def test_stop_hit_during_the_day_does_not_pay_for_a_purchase_at_the_open():
 
     stocks = {"OLD": stock(flat(100), flat(100), (100, 100, 90, 91)), "NEW": stock(*[flat(100)] * 3)}
     script = {0: lambda s: s.buy(s.datas[0], size=90), 1: rotate}
-    assert [fate[1:3] for fate in run(script, **stocks).fates()[1:]] == [("NEW", "Margin"), ("OLD", "Completed")]
+    refusing = SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0, unaffordable="refuse")
+    seen = run(script, refusing, **stocks)
+    assert [fate[1:3] for fate in seen.fates()[1:]] == [("NEW", "Margin"), ("OLD", "Completed")]
 
 
-def test_order_that_a_gap_makes_too_dear_is_reported_as_margin():
+@pytest.mark.parametrize(
+    ("unaffordable", "status", "shares", "cash", "note"),
+    [
+        ("resize", "Completed", 99, 10_000 - 99 * 101, "resized from 100 to 99: cash"),
+        ("refuse", "Margin", 0, 10_000, None),
+        ("borrow", "Completed", 100, -100, None),
+    ],
+)
+def test_order_that_a_gap_makes_too_dear_meets_the_rule_and_is_reported(unaffordable, status, shares, cash, note):
     gap = stock(flat(100), flat(101), flat(101))
-    seen = run({0: lambda s: s.buy(size=100)}, GAP=gap)
-    assert seen.fates() == [(1, "GAP", "Margin", None, "")]
-    assert seen.values[-1] == 10_000
+    orders = []
+    broker = SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0, unaffordable=unaffordable)
+    seen = run({0: lambda s: orders.append(s.buy(size=100))}, broker, GAP=gap)
+    assert [fate[2] for fate in seen.fates()] == [status]
+    assert (broker.getposition(seen.data).size, broker.getcash()) == (shares, cash)
+    assert orders[0].info.get("note") == note
 
 
 def test_order_dear_at_the_close_and_affordable_at_the_open_fills():
@@ -293,13 +306,25 @@ def test_sales_slip_downwards_but_never_beyond_a_limit(kind, price, bar, filled)
     assert [fate[3] for fate in seen.fates("Completed")[1:]] == [filled]
 
 
-def test_one_of_two_linked_orders_cancels_the_other():
+@pytest.mark.parametrize("stop_first", [True, False])
+@pytest.mark.parametrize(
+    ("bar", "price"),
+    [
+        ((50, 61, 46, 50), 60.0),  # the target alone
+        ((50, 61, 44, 50), 45.0),  # both inside the bar: the stop, whichever was sent first
+        ((62, 63, 44, 50), 62.0),  # the open comes before the day
+        ((43, 61, 42, 50), 43.0),
+    ],
+)
+def test_one_of_two_linked_orders_cancels_the_other(bar, price, stop_first):
     def protect(strategy):
-        target = strategy.sell(size=1, exectype=bt.Order.Limit, price=60)
-        strategy.sell(size=1, exectype=bt.Order.Stop, price=45, oco=target)
+        kinds = [(bt.Order.Stop, 45), (bt.Order.Limit, 60)]
+        (kind, level), (other_kind, other_level) = kinds if stop_first else kinds[::-1]
+        first = strategy.sell(size=1, exectype=kind, price=level)
+        strategy.sell(size=1, exectype=other_kind, price=other_level, oco=first)
 
-    seen = run({0: lambda s: s.buy(size=1), 1: protect}, X=stock(flat(50), flat(50), (50, 61, 44, 50), flat(50)))
-    assert [fate[2:4] for fate in seen.fates()[1:]] == [("Completed", 60.0), ("Canceled", None)]
+    seen = run({0: lambda s: s.buy(size=1), 1: protect}, X=stock(flat(50), flat(50), bar, flat(50)))
+    assert sorted(fate[2:4] for fate in seen.fates()[1:]) == [("Canceled", None), ("Completed", price)]
 
 
 def test_bracket_works_as_in_backtrader():
@@ -320,21 +345,6 @@ def test_value_is_cash_and_positions_and_never_reads_a_stock_without_bars():
     late = stock(None, None, flat(99))
     seen = run({0: lambda s: s.getposition(s.datas[1])}, CLOCK=CLOCK, LATE=late)
     assert seen.values == [10_000.0] * 6
-
-
-def test_parts_of_backtrader_that_the_broker_builds_on_are_there():
-    for name in (
-        "_execute",
-        "_try_exec",
-        "_try_exec_limit",
-        "_try_exec_close",
-        "_ocoize",
-        "_ococheck",
-        "submit_accept",
-    ):
-        assert callable(getattr(bt.brokers.BackBroker, name)), name
-    for name in ("pending", "positions"):
-        assert hasattr(SafeBroker(), name), name
 
 
 def test_misspelt_parameter_raises():

@@ -219,7 +219,7 @@ def test_exit_sent_before_delisting_is_cancelled_and_the_position_closed_once():
 
 
 def test_entry_that_cannot_be_paid_is_reported_and_may_be_tried_again():
-    panel = panel_of(A=[*flat(50, 2), (70, 70, 70, 70), *flat(70, 5)])
+    panel = panel_of(A=[*flat(50, 2), (1001, 1001, 70, 70), *flat(70, 5)])  # not one share can be paid
     result = run(panel, enter={"A": [2, 4]}, cash=1000.0, fixed_size=18, cash_buffer_frac=0.0)
     assert [fate[2] for fate in fates(result)[:2]] == ["Margin", "Completed"]
     assert result.trades["size"].tolist() == [14]  # all of 1,000 USD at 70

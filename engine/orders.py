@@ -1,0 +1,152 @@
+"""Orders that are cheap to make and to copy.
+
+backtrader makes an order through its metaclass and copies it through `copy` at every change of status;
+with ten thousand orders that costs more than filling them. These are the same orders, of the same
+classes, with the attributes set directly. What a strategy may read of an order (`order.created.price`,
+`order.p.owner`, `order.info`, ...) is there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import backtrader as bt
+from backtrader.order import OrderBase, OrderData
+from backtrader.utils import AutoOrderedDict
+
+TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
+# What a strategy may ask of an order, with backtrader's defaults.
+ASKED: dict[str, Any] = {
+    "exectype": None,
+    "valid": None,
+    "tradeid": 0,
+    "oco": None,
+    "trailamount": None,
+    "trailpercent": None,
+    "parent": None,
+    "transmit": True,
+    "simulated": False,
+    "histnotify": False,
+}
+_NEW = object.__new__
+
+
+class OrderParameters:
+    """What an order was asked to be, as `order.p`."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__ = values
+
+
+class _SafeOrder:
+    """What the orders of both sides share. Made by `make_order` only."""
+
+    p: Any
+    created: Any
+    executed: Any
+    data: Any
+    is_active: bool
+
+    def clone(self) -> Any:
+        """Return a copy whose fills so far are marked as told (called at every notification)."""
+        copied = _NEW(type(self))
+        copied.__dict__.update(self.__dict__)
+        executed = self.executed
+        executed.markpending()
+        copied.executed = _NEW(OrderData)
+        copied.executed.__dict__.update(executed.__dict__)
+        return copied
+
+    def active(self) -> bool:
+        """Tell whether it may fill: a child of a bracket waits for its parent."""
+        return self.is_active
+
+    def activate(self) -> None:
+        """Let it fill."""
+        self.is_active = True
+
+    @property
+    def dteos(self) -> float:
+        """End of the session of the order's bar, as backtrader's day number."""
+        day = self.data.datetime.datetime(0)
+        end = self.data.p.sessionend
+        moment = day.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=end.microsecond)
+        return float(self.data.date2num(moment if moment >= day else moment + datetime.timedelta(days=1)))
+
+
+class SafeBuyOrder(_SafeOrder, bt.order.BuyOrder):
+    """A purchase."""
+
+
+class SafeSellOrder(_SafeOrder, bt.order.SellOrder):
+    """A sale."""
+
+
+def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
+    """Return an order decided at the close of `session`.
+
+    Parameters
+    ----------
+    is_buy : bool
+    session : float
+        backtrader's day number.
+    asked : dict
+        `owner`, `data`, `size`, `price`, `pricelimit`, `exectype`, `valid`, `tradeid`, `oco`, `trailamount`,
+        `trailpercent`, `parent`, `transmit`, `simulated`, `histnotify`.
+
+    Notes
+    -----
+    A stock without a bar so far has no price: where backtrader would show the last close of the whole
+    data set, `created.price` is NaN.
+    """
+    order: Any = _NEW(SafeBuyOrder if is_buy else SafeSellOrder)
+    size = asked["size"] if is_buy else -asked["size"]
+    kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
+    parameters = OrderParameters(asked)
+    order.__dict__.update(asked, p=parameters, params=parameters, size=size, exectype=kind)
+    order.__dict__.update(ref=next(OrderBase.refbasis), broker=None, comminfo=None, position=0, triggered=False)
+    order.info, order.status = AutoOrderedDict(), bt.Order.Created
+    order.is_active, order.plimit = asked["parent"] is None, asked["pricelimit"]
+    order.created = _created(order, session)
+    order.executed = OrderData(remsize=size)
+    if kind in TRAILING:
+        _start_trailing(order)
+    if asked["valid"] is not None:
+        order.valid = _valid_until(asked["valid"], session, asked["data"])
+    return order
+
+
+def _created(order: Any, session: float) -> Any:
+    data, price, plimit = order.data, order.price, order.pricelimit
+    close = data.lines.close[0] if len(data) else math.nan
+    return OrderData(
+        dt=session,
+        size=order.size,
+        price=price if price or plimit else close,
+        pricelimit=plimit,
+        pclose=close,
+        trailamount=order.trailamount,
+        trailpercent=order.trailpercent,
+    )
+
+
+def _start_trailing(order: Any) -> None:
+    """Set the first level from the price given, else from the close."""
+    created = order.created
+    order.limit_offset = created.price - created.pricelimit
+    amount = order.trailamount or created.price * (order.trailpercent or 0.0)
+    created.price += amount if order.isbuy() else -amount
+    created.pricelimit = created.price - order.limit_offset
+
+
+def _valid_until(valid: Any, session: float, data: Any) -> float:
+    """Return the last moment at which an order may fill; a date stands for its whole day."""
+    if isinstance(valid, datetime.datetime):
+        return float(data.date2num(valid))
+    if isinstance(valid, datetime.date):
+        return float(data.date2num(datetime.datetime.combine(valid, datetime.time())))
+    if isinstance(valid, datetime.timedelta):
+        return session + valid / datetime.timedelta(days=1)
+    return float(valid) or session

@@ -1,0 +1,207 @@
+"""What happens in one session: which orders fill, how much of each, and at what price.
+
+```
+every waiting order of a stock that trades now ── engine.fills ──► matches, sorted by moment, side, kind, number
+each match ── what is held ── what the volume leaves ── price with slippage ── what cash pays ──► booked
+trailing stops that are left ──► moved
+```
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+
+from engine import fills
+from engine.account import Booking, affordable, book, position_value
+from engine.costs import Slippage, StockCommission
+from engine.lifecycle import Lifecycle, explain
+from engine.orders import TRAILING
+from engine.stock import Stock
+
+NOT_HELD, CASH = "more than is held", "cash"
+RESIZE, REFUSE, BORROW = "resize", "refuse", "borrow"
+HIGH, CLOSE = "high", "close"
+_STOPS = (bt.Order.Stop, bt.Order.StopTrail)
+
+
+class SessionFills(Lifecycle):
+    """The part of `engine.broker.SafeBroker` that fills orders."""
+
+    cerebro: Any
+    slippage: Slippage
+    getcommissioninfo: Any
+    _clock: Callable[[], float] | None
+    _value: float
+    _volume_frac: float | None
+
+    def next(self) -> None:
+        """Fill what can be filled in the session that has just ended (called before the strategy)."""
+        last, self.session = self.session, self._clock() if self._clock else self._latest_session()
+        self.book.activate()
+        if self.p.borrow_rate or self.p.dividends:
+            self._carry(last)
+        if self.book.open or self.positions:
+            self._leave_delisted()
+            self._fill_all()
+        total = 0.0
+        for data, position in self.positions.items():
+            total += position_value(position, self._stocks[data].close[0])
+        self._value = self.cash + total
+
+    def _latest_session(self) -> float:
+        return float(max(data.datetime[0] for data in self.cerebro.datas if len(data)))
+
+    def _fill_all(self) -> None:
+        session, matches, trailing = self.session, [], []
+        for order in list(self.book.open.values()):
+            if order.valid is not None and self._has_expired(order):
+                self._end(order, bt.Order.Expired)
+            elif order.stock.dates[0] == session > order.created.dt and order.is_active:
+                bar = order.stock.bar()
+                match = _match(order, bar) if bar.is_traded else None
+                if match is not None:
+                    matches.append((match.moment, order.isbuy(), match.rank, order.ref, match, order))
+                if order.exectype in TRAILING and bar.is_traded:
+                    trailing.append((order, bar))
+        for *_, match, order in sorted(matches, key=lambda found: found[:4]):
+            if order in self.book:
+                self._fill(order, match)
+        for order, bar in trailing:
+            self._trail(order, bar)
+
+    def _has_expired(self, order: Any) -> bool:
+        # A market order has one chance whatever its validity, as in backtrader.
+        waits_for_its_bar = order.exectype in (bt.Order.Market, bt.Order.Close) and not order.executed.size
+        return bool(self.session > order.valid and not waits_for_its_bar)
+
+    def _trail(self, order: Any, bar: fills.Bar) -> None:
+        if order not in self.book or order.triggered:
+            return
+        created, is_buy = order.created, order.isbuy()
+        reference = bar.close if self.p.trail_on == CLOSE else bar.low if is_buy else bar.high
+        amount, percent = order.trailamount or 0.0, order.trailpercent or 0.0
+        created.price = fills.trailed(is_buy, created.price, reference, amount, percent)
+        created.pricelimit = created.price - order.limit_offset
+
+    def _fill(self, order: Any, match: fills.Match) -> None:
+        stock, wanted = order.stock, self._sellable(order)
+        if wanted <= 0:
+            return
+        if order.exectype in _STOPS:
+            order.triggered = True  # what the volume leaves over is a market order
+        shares = wanted
+        if self._volume_frac is not None:
+            shares = min(shares, stock.budget(self.session, self._volume_frac))
+        price = self._price(order, match, shares)
+        if order.isbuy() and self.p.unaffordable != BORROW and shares > 0:
+            shares = self._payable(order, match, shares, price)
+            price = self._price(order, match, shares) if not self.slippage.is_fixed else price
+        if shares > 0 and order in self.book:
+            stock.spend(shares)
+            self._execute_fill(order, shares if order.isbuy() else -shares, price, abs(price - match.price))
+
+    def _sellable(self, order: Any) -> float:
+        """Return the shares an order may still fill; a sale, or a bracket's child, is cut to what is there."""
+        left = float(abs(order.executed.remsize))
+        most = math.inf
+        if not self.p.allow_short and not order.isbuy():
+            most = self.positions[order.data].size
+        if order.parent is not None:
+            most = min(most, abs(order.parent.executed.size))
+        if left <= most:
+            return left
+        if most <= 0:
+            explain(order, NOT_HELD)
+            self._end(order, bt.Order.Canceled)
+            return 0.0
+        _resize(order, most, NOT_HELD)
+        return float(most)
+
+    def _price(self, order: Any, match: fills.Match, shares: float) -> float:
+        slippage, is_buy = self.slippage, order.isbuy()
+        lost = slippage.bps / 1e4 if slippage.is_fixed else slippage.frac(shares, order.stock.before)
+        slipped = match.price * (1 + lost) if is_buy else match.price * (1 - lost)
+        if match.limit == match.limit:
+            return min(slipped, match.limit) if is_buy else max(slipped, match.limit)
+        return slipped
+
+    def _payable(self, order: Any, match: fills.Match, shares: float, price: float) -> float:
+        """Return how many of the shares cash pays; the rest of the order is taken off, or all refused."""
+        if self.cash >= shares * price + self._commission(order.stock, shares, price):
+            return shares
+
+        def cost(part: float) -> float:
+            at = price if self.slippage.is_fixed else self._price(order, match, part)
+            return part * at + self._commission(order.stock, part, at)
+
+        paid = affordable(shares, self.cash, cost) if self.p.unaffordable == RESIZE else 0.0
+        if paid > 0 or order.executed.size:
+            _resize(order, paid, CASH)
+        if paid <= 0:
+            self._end(order, bt.Order.Completed if order.executed.size else bt.Order.Margin)
+        return paid
+
+    def _commission(self, stock: Stock, shares: float, price: float) -> float:
+        info = self.getcommissioninfo(stock.data)
+        if isinstance(info, StockCommission):
+            adjust = stock.adjust()
+            return info.quote(shares * adjust, price / adjust, self._month())
+        return float(info.getcommission(shares, price))
+
+    def _month(self) -> tuple[int, int]:
+        day = bt.num2date(self.session)
+        return day.year, day.month
+
+    def _execute_fill(self, order: Any, size: float, price: float, lost_per_share: float) -> None:
+        stock, data = order.stock, order.data
+        info = self.getcommissioninfo(data)
+        commission = self._commission(stock, abs(size), price)
+        if isinstance(info, StockCommission):
+            info.count(abs(size) * stock.adjust(), self._month())
+        position = self.positions.setdefault(data, bt.position.Position())
+        booking = book(position, size, price, commission, self.cash)
+        self.cash = booking.cash
+        if not position.size:
+            del self.positions[data]
+        order.info["slippage"] = order.info.get("slippage", 0.0) + abs(size) * lost_per_share
+        self._record(order, size, price, booking)
+        order.addcomminfo(info)
+        if not order.alive():
+            self.book.remove(order)
+        self.notify(order)
+        self.book.after_fill(order)
+
+    def _record(self, order: Any, size: float, price: float, done: Booking) -> None:
+        closed = (done.closed, done.closed_value, done.closed_commission)
+        opened = (done.opened, done.opened_value, done.opened_commission)
+        order.execute(self.session, size, price, *closed, *opened, None, done.pnl, done.held, done.average_price)
+
+
+def _match(order: Any, bar: fills.Bar) -> fills.Match | None:
+    """Return where an order can fill on a bar, None for nowhere."""
+    kind, is_buy, created = order.exectype, order.isbuy(), order.created
+    if kind == bt.Order.Market or (order.triggered and kind in _STOPS):
+        return fills.market(bar)
+    if kind == bt.Order.Close:
+        return fills.on_close(bar)
+    if kind == bt.Order.Limit:
+        return fills.limit(is_buy, created.price, bar)
+    if kind in _STOPS:
+        return fills.stop(is_buy, created.price, bar)
+    if order.triggered:
+        return fills.limit(is_buy, created.pricelimit, bar)
+    match, order.triggered = fills.stop_limit(is_buy, created.price, created.pricelimit, bar)
+    return match
+
+
+def _resize(order: Any, shares: float, why: str) -> None:
+    """Leave only so many more shares of an order, and say so."""
+    asked, filled = abs(order.created.size), abs(order.executed.size)
+    order.executed.remsize = math.copysign(shares, order.executed.remsize)
+    note = f"resized from {asked:g} to {filled + shares:g}: {why}"
+    earlier = order.info.get("note")
+    order.info["note"] = f"{earlier}; {note}" if isinstance(earlier, str) and earlier else note
