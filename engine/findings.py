@@ -41,7 +41,7 @@ def finding_counts(findings: Iterable[Finding]) -> dict[str, str]:
 def finding_warnings(findings: Sequence[Finding]) -> list[str]:
     """Return the sentences that a reader of a backtest needs: what is not traded, and what was mended."""
     refused = _names(finding for finding in findings if finding.action == "refused")
-    excluded = _names(finding for finding in findings if finding.action.startswith("excluded from"))
+    excluded = _names(finding for finding in findings if finding.action.startswith("excluded "))
     mended = [
         f for f in findings if f.severity == "error" and f.action in ("row removed", "rows removed", "factor held")
     ]
@@ -51,7 +51,8 @@ def finding_warnings(findings: Sequence[Finding]) -> list[str]:
     if excluded:
         sentences.append(
             f"Not traded from a defect of their prices on, as if delisted there: {excluded}. "
-            "An open position is closed at the last price before it: where the fall was real, that hides a loss."
+            "An open position is closed at the worse of the prices before and after it, unless a fall is proven to be "
+            "none (a split, another stock under the ticker)."
         )
     if mended:
         sentences.append(f"Wrong bars were taken out, or false adjustments ignored, in {_names(mended)}.")

@@ -182,7 +182,8 @@ def _checked_tickers(
 def _with_panel(spec: str, checked: Mapping[str, Checked]) -> CheckedPrices:
     traded = {ticker: found.bars for ticker, found in checked.items() if len(found.bars) and not found.refused}
     panel = _assemble(traded, _basis(spec, traded)) if traded else _NO_PANEL
-    found = [finding for ticker in checked for finding in checked[ticker].findings] + panel_findings(panel)
+    excluded = {ticker: day for ticker in traded if (day := checked[ticker].last) is not None}
+    found = [finding for ticker in checked for finding in checked[ticker].findings] + panel_findings(panel, excluded)
     return CheckedPrices(
         panel,
         tuple(sorted(found, key=lambda finding: (finding.ticker, finding.session or pd.Timestamp.min))),

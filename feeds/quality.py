@@ -26,14 +26,16 @@ non-positive adjusted    error    0: row removed; negative:          a distribut
 close                             excluded from the session          the factor's sign is lost from there on
 bogus adjustment         error    factor held across it              no price went ex: open and close of the session
                                                                      say so
-adjustment jump          error    excluded from the session          price and factor disagree; which is right is
-                                                                     unknown
+adjustment jump          error    excluded from the session, or      price and factor disagree; which is right is
+                                  after it, see below                unknown
 doubtful adjustment      warning  kept                               small enough to be true
-unadjusted split         error    excluded from the session          a crash comes with trading, a split without; the
-                                                                     holder's true return is unknown
-spliced series           error    excluded from the session          another company from there on: a long gap, trading
-                                                                     that vanishes, or a level out of all bounds
-price spike              error    rows removed                       back at its level within 5 bars; see below
+unadjusted split         error    excluded from the session, or      a crash comes with trading, a split without; the
+                                  after it, see below                holder's true return is unknown
+spliced series           error    excluded from the session, or      another company from there on: a long gap, trading
+                                  after it, see below                that vanishes, or another level at ordinary trading
+price spike              error    rows removed                       such a move, back at its level within 5 bars
+level jump               warning  kept                               beyond eightfold, or halved or doubled after a
+                                                                     halt, and nothing else speaks against it
 zero volume              info     copies of the last close removed   a session without a trade has no bar
 stale run                warning  copies of the last close removed   as above; what is identical but traded is kept;
                                                                      info below 10 bars
@@ -48,9 +50,14 @@ changes no earlier row: a splice is recognised on the session on which it happen
 there. Two things need hindsight and change no value in a row that they did not already take out: a
 price spike is taken out on the session on which it appears, exactly as a splice is, and only its name,
 and the rows after its end, come from its return; and a file is refused for its share of unreadable
-rows as a whole. An excluded stock is for a backtest one that was delisted: an open position is closed
-at its last price, which may be kinder than the truth. Under ``none`` a ticker is refused for an error
-anywhere in it.
+rows as a whole. Under ``none`` a ticker is refused for an error anywhere in it.
+
+**At which price an excluded stock leaves.** For a backtest it was delisted, and an open position is
+closed at its last price. "Excluded from" a session means the price before it, "excluded after" a session
+means that session's own. `feeds.quality_jumps` has the rule for price moves: after a rise the price before,
+after a fall the price after, so the worse one for a holder, unless it is proven that a fall cost him
+nothing. A fall beside a recorded distribution is taken for one where the traded value is up to twice the
+usual one. Where the defect is no price move (bad rows, a negative adjusted close) there is no usable price after.
 """
 
 from __future__ import annotations
@@ -65,13 +72,13 @@ import pandas as pd
 
 from feeds.price_table import Finding, Reading, Severity, SourceBars, without_empty_rows
 from feeds.quality_bars import ROW_CHECKS, Mark, session_days
+from feeds.quality_jumps import price_events
 from feeds.quality_series import (
     Event,
     Moves,
     adjustment_events,
     copies,
     gaps,
-    price_events,
     runs,
     stale_runs,
     zero_volumes,
@@ -97,16 +104,27 @@ class Checked:
         In the order of their sessions.
     rows : int
         What the source holds, before any repair.
+    last : datetime64[D] or None
+        For a ticker that was excluded, the source's last bar; None for any other.
     """
 
     bars: SourceBars
     findings: tuple[Finding, ...]
     rows: int = 0
+    last: np.datetime64 | None = None
 
     @property
     def refused(self) -> bool:
         """True where a defect leaves nothing that may be traded."""
         return any(finding.action == "refused" for finding in self.findings)
+
+
+@dataclass(frozen=True, order=True)
+class _Exclusion:
+    """From which day on a ticker's rows are out, and the words for it."""
+
+    start: np.datetime64
+    action: str
 
 
 def check_ticker(ticker: str, reading: Reading, repair: Repair = "safe") -> Checked:
@@ -157,14 +175,13 @@ def _safely(ticker: str, raw: SourceBars, unread: Sequence[Finding]) -> Checked:
     doubled, twice = _duplicates(bars, bad)
     found += [_finding(ticker, bars, event, "row") for event in doubled]
     bad |= twice
-    series, series_found, excluded = _series(ticker, _without(bars, bad))
+    series, series_found, exclusions = _series(ticker, _without(bars, bad))
     found += series_found
     found += _gap_findings(ticker, bars)
     too_many = _too_many(bars, bad)
-    if too_many:
-        found.append(_finding(ticker, bars, too_many[0]))
-        excluded = min(bars.dates[too_many[0].row], excluded) if excluded is not None else bars.dates[too_many[0].row]
-    return _cut(series, sorted(found, key=_session_order), excluded)
+    found += [_finding(ticker, bars, event) for event in too_many]
+    exclusions += [_exclusion(bars, event) for event in too_many]
+    return _cut(series, sorted(found, key=_session_order), min(exclusions, default=None))
 
 
 def _unreadable(unread: Sequence[Finding], rows: int) -> tuple[list[Finding], bool]:
@@ -252,10 +269,10 @@ def _too_many(bars: SourceBars, bad: np.ndarray) -> list[Event]:
     return [Event(k, 1, "too many bad rows", "error", told, "exclude")]
 
 
-def _series(ticker: str, bars: SourceBars) -> tuple[SourceBars, list[Finding], np.datetime64 | None]:
-    """Judge rows that are bars beside each other; return the repaired ones, findings, and the first exclusion."""
+def _series(ticker: str, bars: SourceBars) -> tuple[SourceBars, list[Finding], list[_Exclusion]]:
+    """Judge rows that are bars beside each other; return the repaired ones, findings, and every exclusion."""
     if not len(bars):
-        return bars, [], None
+        return bars, [], []
     found = [_finding(ticker, bars, event) for event in (*zero_volumes(bars), *stale_runs(bars))]
     traded = _without(bars, copies(bars))
     moves = Moves(traded)
@@ -266,10 +283,17 @@ def _series(ticker: str, bars: SourceBars) -> tuple[SourceBars, list[Finding], n
     found += [_finding(ticker, traded, event, "row") for event in events]
     wild = np.zeros(len(traded), dtype=bool)
     for event in events:
-        if event.treatment == "remove":
-            wild[event.row : event.row + event.bars] = True
-    starts = [traded.dates[event.row] for event in events if event.treatment == "exclude"]
-    return _without(_held(traded, moves), wild), found, min(starts) if starts else None
+        if event.treatment in ("remove", "remove after"):
+            wild[event.row + (event.treatment == "remove after") : event.row + event.bars] = True
+    ends = [_exclusion(traded, event) for event in events if event.treatment in ("exclude", "close")]
+    return _without(_held(traded, moves), wild), found, ends
+
+
+def _exclusion(bars: SourceBars, event: Event) -> _Exclusion:
+    day = bars.dates[event.row]
+    if event.treatment == "close":
+        return _Exclusion(day + 1, f"excluded after {day}")
+    return _Exclusion(day, f"excluded from {day}")
 
 
 def _negative_adjusted_closes(bars: SourceBars) -> list[Event]:
@@ -311,8 +335,10 @@ def _finding(ticker: str, bars: SourceBars, event: Event, removed: str = "") -> 
     actions = {
         "keep": "sorted" if event.kind == "unsorted rows" else "kept",
         "remove": rows if removed else "copies removed",
+        "remove after": "later rows removed" if event.bars > 1 else "kept",
         "hold": "factor held",
         "exclude": f"excluded from {session.date()}",
+        "close": f"excluded after {session.date()}",
     }
     return Finding(ticker, session, event.kind, event.detail, event.severity, actions[event.treatment])
 
@@ -321,20 +347,20 @@ def _session_order(finding: Finding) -> pd.Timestamp:
     return pd.Timestamp.min if finding.session is None else finding.session
 
 
-def _cut(bars: SourceBars, found: list[Finding], excluded: np.datetime64 | None) -> Checked:
-    """End the bars before the exclusion, which is then what was done about every later finding."""
-    if excluded is None:
+def _cut(bars: SourceBars, found: list[Finding], exclusion: _Exclusion | None) -> Checked:
+    """End the bars at the exclusion, which is then what was done about every later finding."""
+    if exclusion is None:
         if len(bars):
             return Checked(bars, tuple(found))
         return Checked(bars, tuple(replace(finding, action="refused") for finding in found))
-    kept = bars.take(bars.dates < excluded)
-    action = f"excluded from {excluded}" if len(kept) else "refused"
-    start = pd.Timestamp(excluded)
+    kept = bars.take(bars.dates < exclusion.start)
+    action = exclusion.action if len(kept) else "refused"
+    start = pd.Timestamp(exclusion.start)
     before = [finding for finding in found if _session_order(finding) < start]
     after = [replace(finding, action=action) for finding in found if _session_order(finding) >= start]
     if not len(kept):
         before = [replace(finding, action=action) for finding in before]
-    return Checked(kept, (*before, *_fewer(after)))
+    return Checked(kept, (*before, *_fewer(after)), last=bars.dates[-1] if len(bars) else None)
 
 
 def _fewer(found: Sequence[Finding]) -> list[Finding]:

@@ -6,6 +6,7 @@ crash looks like a wrong price until the next day, and the model clips what is e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +25,14 @@ CONFIRMING_VOLUME = 1.5
 WINDOW_BARS, MINIMUM_BARS = 63, 20
 
 
-def panel_findings(panel: PricePanel) -> list[Finding]:
-    """Return the findings that need more than one ticker, in the order of tickers and sessions."""
+def panel_findings(panel: PricePanel, excluded: Mapping[str, np.datetime64] | None = None) -> list[Finding]:
+    """Return the findings that need more than one ticker, in the order of tickers and sessions.
+
+    `excluded` gives the source's last bar of tickers whose bars in the panel end at a repair.
+    """
     if not panel.tickers:
         return []
-    found = [*outliers(panel), *late_listings(panel), *early_ends(panel)]
+    found = [*outliers(panel), *late_listings(panel), *early_ends(panel, excluded or {})]
     return sorted(found, key=lambda finding: (finding.ticker, str(finding.session)))
 
 
@@ -41,12 +45,14 @@ def late_listings(panel: PricePanel) -> list[Finding]:
     ]
 
 
-def early_ends(panel: PricePanel) -> list[Finding]:
-    """Find tickers whose last bar comes before the panel's last session."""
-    last = len(panel.sessions) - 1
+def early_ends(panel: PricePanel, excluded: Mapping[str, np.datetime64] | None = None) -> list[Finding]:
+    """Find tickers whose last bar in the source comes before the panel's last session."""
+    last, rows = len(panel.sessions) - 1, panel.last_rows.tolist()
+    for ticker, day in (excluded or {}).items():
+        rows[panel.tickers.index(ticker)] = int(np.searchsorted(panel.sessions, day, side="right")) - 1
     return [
-        _finding(panel, int(row), column, "ends early", f"last bar, {last - row} sessions before the panel's last")
-        for column, row in enumerate(panel.last_rows)
+        _finding(panel, row, column, "ends early", f"last bar, {last - row} sessions before the panel's last")
+        for column, row in enumerate(rows)
         if 0 <= row < last
     ]
 

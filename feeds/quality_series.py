@@ -1,9 +1,7 @@
-"""What a row shows only beside the rows before it: stale bars, gaps, false adjustments, splits, splices.
+"""What a row shows only beside the rows before it: stale bars, gaps, false adjustments.
 
 The functions take one ticker's `SourceBars` whose rows are bars: oldest first, one a session, prices
-positive. A row is judged by itself and by earlier rows. There is one exception, and it changes a name
-only: whether a wild price is called a spike or a splice depends on whether it comes back, but in both
-cases it is taken out from the session on which it appears.
+positive. A row is judged by itself and by earlier rows. `feeds.quality_jumps` has the wild prices.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import numpy as np
 from feeds.price_table import PRICES, Severity, SourceBars
 from feeds.quality_bars import session_days
 
-Treatment = Literal["keep", "remove", "hold", "exclude"]
+Treatment = Literal["keep", "remove", "remove after", "hold", "exclude", "close"]
 
 STALE_BARS, STALE_BARS_WARNED = 5, 10
 GAP_SESSIONS_WARNED = 10
@@ -27,13 +25,8 @@ FACTOR_JUMP, FACTOR_JUMP_TOLD = float(np.log(1.2)), float(np.log(1.05))
 # An ex-date moves the price by what the factor takes back; below this share of it, nothing went ex.
 ANSWERED_SHARE = 0.4
 UNEXPLAINED_RETURN = float(np.log(1.5))
-# Moves that are looked at more closely, and what must then be true of them.
-LARGE_MOVE, LEVEL_JUMP = float(np.log(1.3)), float(np.log(8.0))
-SPLICE_GAP_SESSIONS, SPLICE_MIN_STEPS = 20, 10.0
-VOLUME_COLLAPSE, VOLUME_EXPLOSION = 0.01, 1000.0
-SPLIT_RATIOS = np.array([1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100])
-SPLIT_MAX_VOLUME, SPLIT_MAX_RANGE, SPLIT_MIN_STEPS = 3.0, 3.0, 5.0
-SPIKE_BARS, SPIKE_RETURN = 5, float(np.log(1.2))
+# Up to this multiple of its usual value, a traded value is an ordinary session's.
+USUAL_VOLUME = 2.0
 WINDOW_BARS, MINIMUM_BARS = 63, 20
 SMALLEST_RANGE = 0.005
 
@@ -49,7 +42,9 @@ class Event:
     severity : str
     detail : str
     treatment : str
-        What a safe repair does about it, from `row` on.
+        What a safe repair does about it: ``remove`` takes its rows out, ``remove after`` all but the
+        first; ``exclude`` ends the series before `row`, ``close`` with it, so that a position is closed
+        at the price after; ``hold`` keeps the factor as it was.
     """
 
     row: int
@@ -211,6 +206,12 @@ class Moves:
         usual = float(np.median(self.dollars[rows])) if len(rows) else 0.0
         return float(self.dollars[k] / usual) if usual > 0 else float("nan")
 
+    def share_ratio(self, k: int) -> float:
+        """Return the shares traded at `k` over their median before; NaN where none were traded before."""
+        rows = self.past(k)
+        usual = float(np.median(self.bars.volume[rows])) if len(rows) else 0.0
+        return float(self.bars.volume[k] / usual) if usual > 0 else float("nan")
+
     def range_ratio(self, k: int) -> float:
         """Return the range of the bar at `k` over its median before."""
         rows = np.append(self.past(k), k)
@@ -237,9 +238,18 @@ def adjustment_events(moves: Moves) -> list[Event]:
     doubtful = [k for k in np.flatnonzero(small) if abs(total[k]) > 5 * moves.volatility(int(k))]
     return [
         *(_adjustment(moves, int(k), "bogus adjustment", "error", "hold") for k in np.flatnonzero(moves.held)),
-        *(_adjustment(moves, int(k), "adjustment jump", "error", "exclude") for k in np.flatnonzero(phantom)),
+        *(
+            _adjustment(moves, int(k), "adjustment jump", "error", _ending(moves, int(k)))
+            for k in np.flatnonzero(phantom)
+        ),
         *(_adjustment(moves, int(k), "doubtful adjustment", "warning", "keep") for k in doubtful),
     ]
+
+
+def _ending(moves: Moves, k: int) -> Treatment:
+    """Return whether a fall beside a recorded distribution was one: at an ordinary day's trading, nothing was lost."""
+    fell = moves.close[k] + moves.jump[k] < 0
+    return "close" if fell and not moves.volume_ratio(k) <= USUAL_VOLUME else "exclude"
 
 
 def _adjustment(moves: Moves, k: int, kind: str, severity: Severity, treatment: Treatment) -> Event:
@@ -250,92 +260,6 @@ def _adjustment(moves: Moves, k: int, kind: str, severity: Severity, treatment: 
         f"{bars.close[k - 1]:.6g} then {bars.close[k]:.6g}, `adj_close` {adjusted[k - 1]:.6g} then {adjusted[k]:.6g}"
     )
     return Event(k, 1, kind, severity, told, treatment)
-
-
-def price_events(moves: Moves) -> list[Event]:
-    """Find large moves that are none of one company's stock: splices, unadjusted splits, spikes.
-
-    A true crash or jump comes with trading: it is left alone unless the traded value fell to a
-    hundredth, or stayed as it was at a price that a split explains. Before 20 bars nothing is usual.
-    """
-    found: list[Event] = []
-    large = np.flatnonzero(np.abs(moves.total) > LARGE_MOVE).tolist()
-    missed = missed_sessions(moves.bars.dates) if large else np.zeros(0)
-    resume = MINIMUM_BARS
-    for k in large:
-        if k < resume:
-            continue
-        reason = _splice(moves, k, int(missed[k])) or _false_level(moves, k)
-        if reason is None:
-            continue
-        bars = _bars_until_back(moves, k)
-        event = _spike(moves, k, bars) if bars else Event(k, 1, reason[0], "error", reason[1], "exclude")
-        found.append(event)
-        moves.wild[k : k + bars] = True
-        resume = k + bars + 1  # the way back is no second event
-    return found
-
-
-def _bars_until_back(moves: Moves, k: int) -> int:
-    """Return after how many bars the price is back at its level before `k`; 0 where it is not soon."""
-    later = moves.level[k + 1 : k + 1 + SPIKE_BARS] - moves.level[k - 1]
-    back = np.flatnonzero(np.abs(later) < SPIKE_RETURN)
-    return int(back[0]) + 1 if len(back) else 0
-
-
-def _spike(moves: Moves, k: int, bars: int) -> Event:
-    told = f"{_step_text(moves, k)}, back at {moves.bars.close[k + bars]:.6g} after {_bars(bars)}"
-    return Event(k, bars, "price spike", "error", told, "remove")
-
-
-def _splice(moves: Moves, k: int, missed: int) -> tuple[str, str] | None:
-    """Return kind and detail where another company's stock goes on under the ticker."""
-    # A stock of a few cents jumps like this within its own range.
-    if moves.beyond(k) < LARGE_MOVE / 2 and abs(moves.total[k]) < SPLICE_MIN_STEPS * moves.usual_step(k):
-        return None
-    ratio = moves.volume_ratio(k)
-    if missed >= SPLICE_GAP_SESSIONS:
-        why = f"after {missed} sessions without a bar"
-    elif 0 < ratio < VOLUME_COLLAPSE or (ratio > VOLUME_EXPLOSION and abs(moves.total[k]) > np.log(2)):
-        why = f"and the traded value is {ratio:.2g} times the usual one"
-    else:
-        return None
-    return "spliced series", f"{_step_text(moves, k)} {why}"
-
-
-def _false_level(moves: Moves, k: int) -> tuple[str, str] | None:
-    """Return kind and detail of an unadjusted split, or of a level out of all bounds."""
-    if abs(moves.jump[k]) > FACTOR_JUMP and not moves.held[k]:
-        return None
-    ratio = _split_ratio(moves, k)
-    if ratio is not None:
-        told = f"{_step_text(moves, k)}, a ratio of {ratio:g}, at its usual traded value and without an adjustment"
-        return "unadjusted split", told
-    if abs(moves.total[k]) < LEVEL_JUMP or moves.beyond(k) < LEVEL_JUMP / 2:
-        return None
-    return "spliced series", f"{_step_text(moves, k)} and it stays there"
-
-
-def _split_ratio(moves: Moves, k: int) -> float | None:
-    """Return the split that explains the move at `k`; None for a move with a trading day's marks."""
-    size = abs(moves.total[k])
-    ratio = float(SPLIT_RATIOS[np.argmin(np.abs(np.log(SPLIT_RATIOS) - size))])
-    step = np.sign(moves.total[k]) * np.log(ratio)
-    tolerance = float(np.clip(3 * moves.volatility(k), 0.03, 0.08))
-    overnight = moves.open[k] + moves.total[k] - moves.close[k]
-    # The open is nearer to the ratio than the close, after a day's trading.
-    near = abs(overnight - step) < tolerance and abs(moves.total[k] - step) < tolerance + 0.02
-    ordinary = (
-        VOLUME_COLLAPSE < moves.volume_ratio(k) < SPLIT_MAX_VOLUME
-        and moves.range_ratio(k) < SPLIT_MAX_RANGE
-        and size > SPLIT_MIN_STEPS * moves.usual_step(k)
-    )
-    return ratio if near and ordinary else None
-
-
-def _step_text(moves: Moves, k: int) -> str:
-    close = moves.bars.close
-    return f"`close` {close[k - 1]:.6g} then {close[k]:.6g}"
 
 
 def _steps(values: np.ndarray) -> np.ndarray:

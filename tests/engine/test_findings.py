@@ -57,10 +57,18 @@ def test_finding_warnings_say_what_is_not_traded_and_what_was_mended():
     assert finding_warnings(FINDINGS) == [
         "Refused for defects of their prices: AAA.",
         "Not traded from a defect of their prices on, as if delisted there: BBB. "
-        "An open position is closed at the last price before it: where the fall was real, that hides a loss.",
+        "An open position is closed at the worse of the prices before and after it, unless a fall is proven to be "
+        "none (a split, another stock under the ticker).",
         "Wrong bars were taken out, or false adjustments ignored, in CCC.",
     ]
     assert finding_warnings(FINDINGS[3:]) == []
+
+
+def test_finding_warnings_name_a_stock_that_leaves_after_its_session():
+    after = Finding("BBB", DAY, "spliced series", "`close` 9 then 1", "error", "excluded after 2019-03-11")
+    assert finding_warnings([after])[0].startswith(
+        "Not traded from a defect of their prices on, as if delisted there: BBB."
+    )
 
 
 def test_finding_warnings_name_a_dozen_and_count_the_rest():

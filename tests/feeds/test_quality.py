@@ -49,6 +49,12 @@ DEFECTS = {
     "level": lambda bars, row: scaled(bars, rest(bars, row), 50.0),
     "bogus": lambda bars, row: changed(bars, adj_close={k: bars.adj_close[k] * 2 for k in range(row, len(bars))}),
     "negative": lambda bars, row: changed(bars, adj_close={row: -1.0}),
+    "fall": lambda bars, row: scaled(bars, rest(bars, row), 1 / 13.4),
+    "deep spike": lambda bars, row: scaled(bars, slice(row, row + 3), 1 / 13.4),
+    "hushed": lambda bars, row: scaled(bars, rest(bars, row), 0.45, volume=8e-3),
+    "halt": lambda bars, row: scaled(bars, rest(bars, row + 25), 0.3).take(
+        np.delete(np.arange(len(bars)), np.arange(row, min(row + 25, len(bars))))
+    ),
     "crash": lambda bars, row: changed(
         scaled(bars, rest(bars, row), 0.45), volume={row: bars.volume[row] * 20}, open={row: bars.open[row] * 0.9}
     ),
@@ -82,7 +88,7 @@ def test_check_ticker_data_after_a_session_do_not_change_what_is_done_until_it(s
 @given(seed=st.integers(0, 30), defects=planted_defects, cut=st.integers(30, LENGTH - 1))
 def test_check_ticker_actions_until_a_session_do_not_depend_on_later_ones(seed, defects, cut):
     # Runs, which later rows lengthen, and spikes, which later rows name, are held by the test above.
-    bars = plant(seed, [defect for defect in defects if defect[0] not in ("spike", "no trade", "level")])
+    bars = plant(seed, [defect for defect in defects if defect[0] not in ("spike", "deep spike", "no trade", "level")])
     assume(cut < len(bars))
     until = pd.Timestamp(bars.dates[cut])
     whole, part = checked(bars), checked(bars.take(bars.dates <= bars.dates[cut]))
@@ -110,7 +116,9 @@ def test_check_ticker_repair_changes_no_value_before_its_session(seed, defect, r
 def test_check_ticker_repaired_bars_are_right_and_checking_them_again_finds_no_error(seed, defects):
     result = checked(plant(seed, defects))
     again = checked(result.bars)
-    assert [f for f in again.findings if f.severity == "error"] == []
+    # A stock that left at the price after an unproven fall still ends with that fall, and again after it.
+    last = [] if not len(result.bars) else [f"excluded after {result.bars.dates[-1]}"]
+    assert [f for f in again.findings if f.severity == "error" and f.action not in last] == []
     np.testing.assert_array_equal(again.bars.dates, result.bars.dates)
     assert (np.diff(result.bars.dates) > np.timedelta64(0, "D")).all()
     for values in result.bars.numbers.values():
@@ -152,7 +160,7 @@ PLANTED = {
     "crossed": ("impossible bar", "row removed"),
     "twice": ("duplicated session", "row removed"),
     "spike": ("price spike", "rows removed"),
-    "split": ("unadjusted split", "excluded from"),
+    "split": ("unadjusted split", "excluded "),
     "splice": ("spliced series", "excluded from"),
     "level": ("spliced series", "excluded from"),
     "bogus": ("bogus adjustment", "factor held"),

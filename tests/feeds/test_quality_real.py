@@ -41,7 +41,7 @@ def of(checked, ticker, kind):
         ("KSU", "2000-07-13", "adjustment jump", "error", "excluded from 2000-07-13"),
         ("AMCR", "2016-08-17", "stale run", "warning", "copies removed"),
         ("HWM", "2019-11-08", "missing sessions", "warning", "kept"),
-        ("HWM", "2020-04-01", "spliced series", "error", "excluded from 2020-04-01"),
+        ("HWM", "2020-04-01", "spliced series", "error", "excluded after 2020-04-01"),
         ("HWM", "2019-11-07", "ends early", "info", "kept"),
         ("TWX", "2018-06-14", "ends early", "info", "kept"),
         ("FB", "2012-05-18", "listed late", "info", "kept"),

@@ -148,11 +148,15 @@ def test_check_ticker_splice_after_a_long_gap_excludes_from_its_session():
     other = scaled(BARS, LATER, 0.46)
     result = checked(other.take(np.delete(np.arange(len(BARS)), np.arange(AT - 40, AT))))
     assert told(result) == [
+        (str(BARS.dates[AT - 41]), "ends early", "info", "kept"),
         (str(BARS.dates[AT - 40]), "missing sessions", "warning", "kept"),
-        (DAY, "spliced series", "error", f"excluded from {DAY}"),
+        (DAY, "spliced series", "error", f"excluded after {DAY}"),
     ]
-    assert result.findings[1].detail.endswith("after 40 sessions without a bar")
-    assert_ends_before(result, AT - 40)
+    assert result.findings[0].detail == "last bar before 40 sessions without one; another series follows"
+    assert result.findings[2].detail.endswith("after 40 sessions without a bar")
+    # The fall may be the holder's loss: the last bar is the one after it, as the source has it.
+    assert result.bars.close[-1] == other.close[AT]
+    assert len(result.bars) == AT - 40 + 1
 
 
 def test_check_ticker_splice_to_another_level_excludes_from_its_session():
@@ -182,12 +186,118 @@ def test_check_ticker_second_spike_after_the_first_is_removed_too():
 
 def test_check_ticker_later_findings_of_an_excluded_ticker_are_few_and_splices_all_told():
     planted = changed(scaled(BARS, LATER, 0.49, volume=1e-4), volume=dict.fromkeys(range(AT + 10, 270, 2), -1.0))
-    planted = scaled(planted, slice(280, None), 1000.0)
+    planted = scaled(planted, slice(280, None), 700.0)
     result = checked(planted)
     assert [finding[0] for finding in told(result, "spliced series")] == [DAY, str(BARS.dates[280])]
     negative = [finding for finding in result.findings if finding.kind == "negative volume"]
     assert len(negative) == 5
     assert negative[-1].detail == f"`volume` is negative, -1; and 50 more until {BARS.dates[268]}"
+
+
+# ---- at which price an excluded stock leaves
+
+
+def wide(bars, row, range_=0.5):
+    """The bars with a day's range of a panic at `row`."""
+    return changed(bars, high={row: bars.high[row] * (1 + range_)}, low={row: bars.low[row] * (1 - range_)})
+
+
+def kept_with(result, planted, *expected):
+    """Nothing is taken out, and these findings are all there are."""
+    assert told(result) == list(expected)
+    for name, values in planted.numbers.items():
+        np.testing.assert_array_equal(getattr(result.bars, name), values)
+
+
+def test_check_ticker_collapse_of_four_days_keeps_every_bar():
+    # Lehman Brothers, 9 to 15 September 2008: 14.15, 7.79, 7.25, 4.22, 3.65, 0.21, at up to twenty times its shares.
+    planted = BARS
+    for row, step, shares in (
+        (AT, 0.55, 4),
+        (AT + 1, 0.93, 4),
+        (AT + 2, 0.58, 6),
+        (AT + 3, 0.86, 5),
+        (AT + 4, 0.058, 20),
+    ):
+        planted = scaled(planted, slice(row, None), step)
+        planted = wide(scaled(planted, slice(row, row + 1), 1.0, volume=shares), row)
+    day = str(BARS.dates[AT + 4])
+    kept_with(checked(planted), planted, (day, "level jump", "warning", "kept"))
+
+
+@pytest.mark.parametrize("fall", [0.15, 0.08])
+@pytest.mark.parametrize("shares", [4.0, 30.0])
+def test_check_ticker_fall_after_a_halt_of_ten_sessions_keeps_every_bar(fall, shares):
+    fallen = wide(scaled(scaled(BARS, LATER, fall), slice(AT, AT + 5), 1.0, volume=shares), AT)
+    planted = fallen.take(np.delete(np.arange(len(BARS)), np.arange(AT - 10, AT)))
+    result = checked(planted)
+    halt = (str(BARS.dates[AT - 10]), "missing sessions", "info", "kept")
+    kept_with(result, planted, halt, (DAY, "level jump", "warning", "kept"))
+    shown = f"after 10 sessions without a bar at {result.findings[1].detail.split(' at ')[1]}"
+    assert shown in result.findings[1].detail
+    assert result.findings[1].detail.endswith("times the usual shares: taken for true")
+
+
+@pytest.mark.parametrize("shares", [20.0, 3000.0])
+def test_check_ticker_twelvefold_jump_on_huge_volume_keeps_every_bar(shares):
+    planted = wide(scaled(scaled(BARS, LATER, 12.0), slice(AT, AT + 1), 1.0, volume=shares), AT, 0.2)
+    result = checked(planted)
+    kept_with(result, planted, (DAY, "level jump", "warning", "kept"))
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_check_ticker_decimal_error_that_lasts_excludes_from_its_session(factor):
+    result = checked(scaled(BARS, LATER, factor))
+    assert told(result) == [(DAY, "unadjusted split", "error", f"excluded from {DAY}")]
+    assert_ends_before(result, AT)
+
+
+@pytest.mark.parametrize(
+    ("factor", "volume", "ends_with"),
+    [
+        pytest.param(1 / 13.4, 1.0, AT + 1, id="another level below, at ordinary trading: the price after"),
+        pytest.param(13.4, 1.0, AT, id="another level above: the price before"),
+        pytest.param(0.45, 8e-3, AT + 1, id="half, little trading: the price after"),
+        pytest.param(0.45, 1e-4, AT, id="half, no trading at all: proven"),
+        pytest.param(1.8, 5e-3, AT, id="above, little trading: the price before"),
+        pytest.param(0.5, 2.0, AT, id="split at its usual dollars: proven"),
+        pytest.param(0.5, 5.2, AT + 1, id="split at more: the price after"),
+    ],
+)
+def test_check_ticker_excluded_stock_leaves_at_the_worse_price_unless_proven(factor, volume, ends_with):
+    planted = changed(scaled(BARS, LATER, factor, volume), volume={AT: np.median(BARS.volume) * volume})
+    result = checked(planted)
+    word = "from" if ends_with == AT else "after"
+    assert [finding[3] for finding in told(result)] == [f"excluded {word} {DAY}"]
+    assert len(result.bars) == ends_with
+    for name, values in planted.numbers.items():
+        np.testing.assert_array_equal(getattr(result.bars, name), values[:ends_with])
+
+
+def test_check_ticker_unproven_fall_that_comes_back_keeps_its_first_bar_only():
+    planted = scaled(BARS, slice(AT, AT + 3), 1 / 13.4)
+    result = checked(planted)
+    assert told(result) == [(DAY, "price spike", "error", "later rows removed")]
+    assert result.bars.dates.tolist() == np.delete(BARS.dates, [AT + 1, AT + 2]).tolist()
+    assert result.bars.close[AT] == planted.close[AT]
+
+
+def test_check_ticker_unproven_fall_of_one_bar_is_kept_and_told():
+    planted = scaled(BARS, slice(AT, AT + 1), 1 / 13.4)
+    kept_with(checked(planted), planted, (DAY, "price spike", "warning", "kept"))
+
+
+def test_check_ticker_rebound_at_a_splits_ratio_after_a_crash_is_no_finding():
+    planted = scaled(scaled(BARS, LATER, 0.6), slice(AT + 1, None), 1.5)
+    assert checked(planted).findings == ()
+
+
+def test_check_ticker_fall_beside_a_distribution_at_heavy_trading_leaves_at_the_price_after():
+    fallen = scaled(BARS, LATER, 1 / 30, volume=300)
+    planted = changed(fallen, adj_close={row: fallen.adj_close[row] * 1.94 for row in range(AT, len(BARS))})
+    result = checked(planted)
+    assert told(result) == [(DAY, "adjustment jump", "error", f"excluded after {DAY}")]
+    assert len(result.bars) == AT + 1
 
 
 # ---- true moves
