@@ -11,9 +11,10 @@ from tabulate import tabulate
 
 from engine.findings import SEVERITIES, counted, finding_warnings, findings_frame, row
 from engine.inputs import market_settings
-from engine.price_inputs import judge_prices
+from engine.price_inputs import judge_prices, membership_of
 from engine.run_folder import run_folder, write_text
 from engine.settings import Settings
+from feeds.errors import InputError
 from feeds.price_table import Finding
 from feeds.prices import CheckedPrices, check_panel
 from feeds.progress import Progress
@@ -28,10 +29,21 @@ def check_data(settings: Settings, progress: Progress) -> tuple[pd.DataFrame, st
     Raises
     ------
     InputError
-        If the source cannot be read at all.
+        If the source cannot be read at all, or has nothing until ``--to``.
     """
     checked = _checked(settings, progress)
-    return findings_frame(checked.findings), _screen(checked)
+    _refuse_empty_cut(settings, checked)
+    absent = membership_of(settings, checked.panel)[1]
+    return findings_frame(checked.findings), "\n".join([_screen(checked), *absent])
+
+
+def _refuse_empty_cut(settings: Settings, checked: CheckedPrices) -> None:
+    """Refuse a cut before the data, which would pass for prices without a defect."""
+    if settings.last and not checked.bars and not checked.findings:
+        raise InputError(
+            f"`--to {settings.last}`: expected bars of {settings.prices} on or before it, received later ones only; "
+            "choose a later date"
+        )
 
 
 def _checked(settings: Settings, progress: Progress) -> CheckedPrices:

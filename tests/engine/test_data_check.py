@@ -105,6 +105,20 @@ def test_check_data_cut_before_the_defect_does_not_see_it(folder, capsys):
     assert "2 tickers, 20 bars: 0 error, 0 warning, 0 info" in capsys.readouterr().out
 
 
+def test_check_data_cut_before_the_data_is_the_users_mistake(folder, capsys):
+    assert check(folder, "--to", "1950-01-03", "--tickers", "GOOD,ALSO") == 2
+    assert capsys.readouterr().err == (
+        f"error: `--to 1950-01-03`: expected bars of csv:{folder} on or before it, received later ones only; "
+        "choose a later date\n"
+    )
+
+
+def test_check_data_names_members_without_prices(folder, tmp_path, capsys):
+    (tmp_path / "members.csv").write_text("ticker,from,to\nGOOD,2010-01-01,\nGONE,2010-01-01,\n")
+    assert check(folder, "--universe", str(tmp_path / "members.csv")) == 0
+    assert "1 of 2 stocks of the universe have no prices: GONE; " in capsys.readouterr().out
+
+
 def test_load_inputs_warn_of_findings_and_count_them(folder):
     inputs = load_inputs(resolve({"prices": f"csv:{folder}"}), silent)
     assert "Refused for defects of their prices: VOID." in inputs.warnings
