@@ -11,6 +11,7 @@ from feeds.panel import FeaturePanel, PricePanel
 from feeds.transactions import TransactionTable
 from models.cross_section import cross_section_features
 from models.features import panel_features
+from models.level_features import panel_levels
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,17 @@ class Columns:
     feed: FeaturePanel
 
 
-def build_columns(panel: PricePanel, filings: TransactionTable | None, extra: Sequence[str] = ()) -> Columns:
+def build_columns(
+    panel: PricePanel, filings: TransactionTable | None, extra: Sequence[str] = (), levels: Sequence[str] = ()
+) -> Columns:
     """Compute every column on the panel; without filings there are no insider columns.
 
     Parameters
     ----------
     extra : sequence of str
         Insider columns that a strategy reads beside the model's; they become feed lines only.
+    levels : sequence of str
+        Of `models.level_features.LEVEL_COLUMNS`, those that the model sees.
 
     Raises
     ------
@@ -49,12 +54,13 @@ def build_columns(panel: PricePanel, filings: TransactionTable | None, extra: Se
             "run with --filings"
         )
     price = panel_features(panel)
+    levelled = [panel_levels(panel, levels)] if levels else []
     insider = wide = None
     if filings is not None:
         wide = insider_features(filings, panel, tuple(dict.fromkeys((*INSIDER_COLUMNS, *extra))))
         n = len(INSIDER_COLUMNS)
         insider = FeaturePanel(wide.sessions, wide.tickers, wide.names[:n], wide.values[:, :, :n])
     cross_section = cross_section_features(panel, price)
-    model = [price, cross_section] if insider is None else [price, cross_section, insider]
+    model = [price, *levelled, cross_section] if insider is None else [price, *levelled, cross_section, insider]
     feed = [cross_section] if wide is None else [cross_section, wide]
     return Columns(FeaturePanel.concatenate(model), FeaturePanel.concatenate(feed))

@@ -218,7 +218,7 @@ def _prepared(
     if models is None and saved is None:
         check_benchmark(settings, inputs, spec)
     with stages("columns"):
-        columns = build_columns(inputs.panel, inputs.filings, extra)
+        columns = build_columns(inputs.panel, inputs.filings, extra, spec.level_columns)
     with stages("model"):
         if saved is None:
             model = make_model(settings, spec, inputs.panel, columns, progress, models)

@@ -85,7 +85,7 @@ def latest_price_features(bars: Bars, count: int) -> np.ndarray:
     """Return the last `count` rows of `price_features(bars)`, shape [count, 17], at the cost of those rows."""
     if not len(bars):
         return np.empty((0, len(PRICE_COLUMNS)))
-    recursive = _recursive_quantities(bars)
+    recursive = recursive_quantities(bars)
     start = max(0, len(bars) - count - LONGEST_LOOKBACK)
     tail = {name: values[start:] for name, values in recursive.items()}
     columns = _return_columns(tail) | _bar_columns(tail) | _trend_columns(tail)
@@ -134,7 +134,20 @@ def panel_features(panel: PricePanel) -> FeaturePanel:
     return FeaturePanel(panel.sessions, panel.tickers, PRICE_COLUMNS, values)
 
 
-def _recursive_quantities(bars: Bars) -> dict[str, np.ndarray]:
+def garman_klass_variance(open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
+    """Return Garman and Klass's variance of each bar, never below 0, same shape."""
+    body, height = np.log(close / open_), np.log(high / low)
+    return np.maximum(0.5 * height**2 - (2 * np.log(2) - 1) * body**2, 0)
+
+
+def relative_strength(gain: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Return (RSI - 50) / 50 of average gains and losses, on [-1, 1]; 0 without any change."""
+    moved = gain + loss
+    # RSI = 100 gain / (gain + loss), so (RSI - 50) / 50 = (gain - loss) / (gain + loss).
+    return np.divide(gain - loss, moved, out=np.where(np.isnan(moved), np.nan, 0.0), where=moved > 0)
+
+
+def recursive_quantities(bars: Bars) -> dict[str, np.ndarray]:
     """Return the bars and whatever depends on the whole history, each of shape [K]."""
     close = bars.close
     change = np.diff(close)
@@ -167,7 +180,7 @@ def _bar_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     open_, high, low, close, sigma = (bar[name] for name in ("open", "high", "low", "close", "sigma"))
     span = high - low
     body, height = np.log(close / open_), np.log(high / low)
-    garman_klass = np.maximum(0.5 * height**2 - (2 * np.log(2) - 1) * body**2, 0)
+    garman_klass = garman_klass_variance(open_, high, low, close)
     return {
         "intraday": body / sigma,
         "close_location": np.divide(2 * close - high - low, span, out=np.zeros_like(close), where=span > 0),
@@ -177,12 +190,9 @@ def _bar_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _trend_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    close, sigma, gain, loss = (bar[name] for name in ("close", "sigma", "gain", "loss"))
-    moved = gain + loss
-    # RSI = 100 gain / (gain + loss), so (RSI - 50) / 50 = (gain - loss) / (gain + loss).
-    rsi = np.divide(gain - loss, moved, out=np.where(np.isnan(moved), np.nan, 0.0), where=moved > 0)
+    close, sigma = bar["close"], bar["sigma"]
     return {
-        "rsi": rsi,
+        "rsi": relative_strength(bar["gain"], bar["loss"]),
         "atr": np.log(bar["atr"] / close),
         "macd": (bar["ema_12"] - bar["ema_26"]) / bar["atr"],
         "distance_ema_10": np.log(close / bar["ema_10"]) / sigma,

@@ -21,7 +21,16 @@ from models.network import FittedNetwork
 from models.spec import ModelSpec
 from models.stepper import Network
 
-_CODE = ("network.py", "stepper.py", "sequences.py", "labels.py", "fold_window.py", "bar_table.py", "worker.py")
+_CODE = (
+    "batches.py",
+    "network.py",
+    "stepper.py",
+    "sequences.py",
+    "labels.py",
+    "fold_window.py",
+    "bar_table.py",
+    "worker.py",
+)
 _LIBRARIES = ("keras", "tensorflow", "numpy", "scipy")
 _COUNTS = ("epochs", "best_epoch", "validation_log_loss")
 

@@ -16,9 +16,9 @@ from models.bar_table import BarTable
 from models.fold_cache import make_store, network_key, read_network
 from models.fold_window import FoldWindow
 from models.folds import Fold, make_folds
-from models.labels import ClassLimits, ForwardReturns, forward_returns
+from models.labels import ClassLimits, ForwardReturns, returns_of
 from models.network import FittedNetwork
-from models.preprocess import Scaler
+from models.preprocess import Preprocessor
 from models.spec import ModelSpec
 from models.walk_forward_predictor import panel_volatility
 from models.worker import Event, Task, train_in_processes, write_window
@@ -52,7 +52,7 @@ class TrainingData:
         names = spec.columns_of(features.names)
         table = BarTable.of(panel)
         sigma = table.flatten(panel_volatility(panel))
-        returns = forward_returns(table, table.flatten(panel.open), sigma, spec.horizon, spec.gap_sessions)
+        returns = returns_of(table, table.flatten(panel.open), table.flatten(panel.close), sigma, spec)
         values = table.flatten(features.values)[:, [features.names.index(name) for name in names]]
         return TrainingData(table, names, values, returns, folds)
 
@@ -64,7 +64,7 @@ class PreparedFold:
     Attributes
     ----------
     fold : Fold
-    scaler : Scaler
+    preprocess : Preprocessor
     limits : ClassLimits
     n_fit_labels, n_validation_labels : int
     tasks : tuple of Task
@@ -72,7 +72,7 @@ class PreparedFold:
     """
 
     fold: Fold
-    scaler: Scaler
+    preprocess: Preprocessor
     limits: ClassLimits
     n_fit_labels: int
     n_validation_labels: int
@@ -119,7 +119,7 @@ def _prepare(data: TrainingData, fold: Fold, spec: ModelSpec, seed: int, results
         write_window(window, folder)
     return PreparedFold(
         fold=fold,
-        scaler=window.scaler,
+        preprocess=window.preprocess,
         limits=window.limits,
         n_fit_labels=window.count(fold.train_first, fold.validation_first),
         n_validation_labels=window.count(fold.validation_first, fold.test_first),

@@ -1,7 +1,7 @@
 """Everything that one fold learns from, cut out of the panel before any training starts.
 
 Only bars of the fold's training window are in here, and only labels known before the next range begins.
-What is fitted (scaler, class limits) is fitted on the fit range, never on the validation sessions.
+What is fitted (preprocessing, class limits) is fitted on the fit range, never on the validation sessions.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pandas as pd
 
 from feeds.errors import InputError
 from models.bar_table import BarTable, first_positions, missed_sessions
+from models.batches import FitData
 from models.folds import Fold
-from models.labels import NO_CLASS, ClassLimits, ForwardReturns, date_weights
-from models.network import FitData
-from models.preprocess import Scaler
+from models.labels import NO_CLASS, ClassLimits, ForwardReturns, class_weights, date_weights
+from models.preprocess import Preprocessor
 from models.sequences import Segments, find_segments
 from models.spec import ModelSpec
 
@@ -28,14 +28,14 @@ class FoldWindow:
 
     Attributes
     ----------
-    scaler : Scaler
+    preprocess : Preprocessor
     limits : ClassLimits
-    inputs : ndarray of float32, shape [W, F]
+    inputs : ndarray of float32, shape [W, I]
     classes : ndarray of int8, shape [W]
     session_row, ticker_column : ndarray of int64, shape [W]
     """
 
-    scaler: Scaler
+    preprocess: Preprocessor
     limits: ClassLimits
     inputs: np.ndarray
     classes: np.ndarray
@@ -72,11 +72,12 @@ class FoldWindow:
         fit_target = np.where(fitting, returns.target(spec.label, fold.validation_first)[inside], np.nan)
         check_target = np.where(fitting, np.nan, returns.target(spec.label, fold.test_first)[inside])
         limits = ClassLimits.fit(fit_target, lambda: fold.describe(table.sessions))
-        scaler = Scaler.fit(names, values[fitting])
+        column = table.ticker_column[inside]
+        tickers = [table.tickers[i] for i in np.unique(column[fitting])]
+        preprocess = Preprocessor.fit(names, values[fitting], tickers, spec)
+        inputs = preprocess.transform(values, preprocess.tickers.numbers(table.tickers)[column])
         classes = limits.classify(np.where(fitting, fit_target, check_target))
-        window = FoldWindow(
-            scaler, limits, scaler.transform(values).astype(np.float32), classes, row, table.ticker_column[inside]
-        )
+        window = FoldWindow(preprocess, limits, inputs.astype(np.float32), classes, row, column)
         _require_labels(window, fold, spec, table.sessions)
         return window
 
@@ -90,7 +91,7 @@ class FoldWindow:
 
     def digest(self, fold: Fold) -> str:
         """Return the sha256 of everything the training sees, counted from the fold's first session."""
-        sha = hashlib.sha256(repr((self.scaler.names, fold.validation_first - fold.train_first)).encode())
+        sha = hashlib.sha256(repr((self.preprocess.names, fold.validation_first - fold.train_first)).encode())
         tickers = np.cumsum(np.diff(self.ticker_column, prepend=self.ticker_column[:1]) > 0)
         for values in (self.inputs, self.classes, self.session_row - fold.train_first, tickers):
             sha.update(np.ascontiguousarray(values).tobytes())
@@ -116,6 +117,7 @@ def fit_data(
         inputs=inputs,
         classes=classes,
         weights=date_weights(session_row, classes),
+        class_weights=class_weights(classes[fitting], spec),
         fit_first=starts,
         fit_stop=starts + np.add.reduceat(fitting, starts, dtype=int),
         validation=validation,
@@ -126,9 +128,9 @@ def _require_labels(window: FoldWindow, fold: Fold, spec: ModelSpec, sessions: p
     data = window.fit_data(fold, spec)
     longest = int((data.fit_stop - data.fit_first).max(initial=0))
     validated = window.count(fold.validation_first, fold.test_first)
-    if longest <= spec.masked_bars or not validated:
+    if longest <= spec.unscored_bars or not validated:
         raise InputError(
-            f"too little history in {fold.describe(sessions)}: expected a ticker with more than {spec.masked_bars} "
+            f"too little history in {fold.describe(sessions)}: expected a ticker with more than {spec.unscored_bars} "
             f"bars to fit and labels to validate, received at most {longest} bars and {validated} labels; "
             "use more tickers or a later `--from`"
         )

@@ -1,9 +1,10 @@
 """Walk-forward folds: which sessions a model may learn from, and which it then predicts.
 
 Boundaries are counted forward from the first session and from the settings alone, so that data which
-arrive later change no earlier fold. All tickers share them. Fold k learns from `train_sessions` sessions,
-the last `validation_sessions` of which only stop the training and calibrate it, and predicts the next
-`test_sessions`; fold k+1 begins `test_sessions` later. The last test block may be shorter.
+arrive later change no earlier fold. All tickers share them. Fold k learns from `train_sessions` sessions (of an
+expanding window, from the first session on), the last `validation_sessions` of which only stop the training and
+calibrate it, and predicts the next `test_sessions`; fold k+1 begins `test_sessions` later. The last test block may
+be shorter.
 
 Ranges of rows say which sessions a *decision* may come from. A label is used only if it is known before
 the next range begins: `models.labels` carries that, so the h+1 bars before each cut have no label.
@@ -66,7 +67,7 @@ def make_folds(sessions: pd.DatetimeIndex, spec: ModelSpec) -> tuple[Fold, ...]:
     return tuple(
         Fold(
             number=number,
-            train_first=test_first - spec.train_sessions,
+            train_first=test_first - spec.train_sessions if spec.window == "rolling" else 0,
             validation_first=test_first - spec.validation_sessions,
             test_first=test_first,
             test_stop=min(test_first + spec.test_sessions, available),

@@ -2,10 +2,11 @@
 
 The decision falls at the close of bar t and the order fills at the next open, so the label runs from
 open(t+1) to open(t+1+h) on the stock's own bars. In units of the stock's volatility (MODEL.md 2.1: the
-class of a raw return mostly measures volatility), and under ``relative`` less the session's median.
+class of a raw return mostly measures volatility), and under ``relative`` less the session's median. ``intraday``
+runs from open(t+1) to close(t+1) and is known then.
 
-**Known at** the session of bar t+1+h, which each label carries: whoever trains before a date may use
-the labels known strictly before it and nothing else. That is the purge of h+1 bars.
+**Known at** the session of bar t+1+h (``intraday``: t+1), which each label carries: whoever trains before a date
+may use the labels known strictly before it and nothing else. That is the purge of h+1 bars.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pandas as pd
 
 from feeds.errors import InputError
 from models.bar_table import BarTable
-from models.spec import Label
+from models.spec import RAW_LABELS, Label, ModelSpec
 
 CLASS_NAMES = ("greater_loss", "lesser_loss", "lesser_profit", "greater_profit")
 NO_CLASS = -1
@@ -35,7 +36,8 @@ class ForwardReturns:
     session_row : ndarray of int64, shape [R]
         The session of the decision.
     plain : ndarray of float64, shape [R]
-        open(t+1+h) / open(t+1) - 1; NaN for a ticker's last h+1 bars and where the span holds a gap.
+        open(t+1+h) / open(t+1) - 1, or close(t+1) / open(t+1) - 1; NaN for a ticker's last bars, whose return
+        is not known yet, and where the span holds a gap.
     scaled : ndarray of float64, shape [R]
         `plain` / (sigma_t sqrt h); NaN also where sigma is.
     known_row : ndarray of int64, shape [R]
@@ -53,7 +55,7 @@ class ForwardReturns:
         Parameters
         ----------
         label : str
-            ``absolute``: plain; ``scaled``: scaled; ``relative``: scaled less the median of the stocks
+            ``absolute`` and ``intraday``: plain; ``scaled``: scaled; ``relative``: scaled less the median of the stocks
             whose label of that session is known by then (at least 3 of them).
         known_before : int
             Session row; use the number of sessions to take every label there is.
@@ -63,7 +65,7 @@ class ForwardReturns:
         ndarray of float64, shape [R]
             NaN where the label is not known by then.
         """
-        chosen = self.plain if label == "absolute" else self.scaled
+        chosen = self.plain if label in RAW_LABELS else self.scaled
         known = np.where(self.known_row < known_before, chosen, np.nan)
         return known - session_medians(known, self.session_row) if label == "relative" else known
 
@@ -84,16 +86,39 @@ def forward_returns(
     gap_sessions : int
         A span in which the stock missed more sessions in a row than this has no label.
     """
-    entry, leave = np.arange(len(table)) + 1, np.arange(len(table)) + 1 + horizon
+    return _returns(table, open_, open_, sigma, horizon, gap_sessions)
+
+
+def intraday_returns(
+    table: BarTable, open_: np.ndarray, close: np.ndarray, sigma: np.ndarray, gap_sessions: int
+) -> ForwardReturns:
+    """Return what a purchase at the next open is worth at that bar's close; arrays as in `forward_returns`."""
+    return _returns(table, open_, close, sigma, 0, gap_sessions)
+
+
+def returns_of(
+    table: BarTable, open_: np.ndarray, close: np.ndarray, sigma: np.ndarray, spec: ModelSpec
+) -> ForwardReturns:
+    """Return the returns that the spec's label is made of; arrays as in `forward_returns`."""
+    if spec.label == "intraday":
+        return intraday_returns(table, open_, close, sigma, spec.gap_sessions)
+    return forward_returns(table, open_, sigma, spec.horizon, spec.gap_sessions)
+
+
+def _returns(
+    table: BarTable, bought: np.ndarray, sold: np.ndarray, sigma: np.ndarray, held_bars: int, gap_sessions: int
+) -> ForwardReturns:
+    """Return sold(t+1+held) / bought(t+1) - 1 after every bar t."""
+    entry, leave = np.arange(len(table)) + 1, np.arange(len(table)) + 1 + held_bars
     whole = leave < _end_positions(table)
     entry, leave = np.where(whole, entry, 0), np.where(whole, leave, 0)
     gaps_so_far = np.cumsum(table.missed > gap_sessions)
     gapless = gaps_so_far[leave] == gaps_so_far
-    plain = np.where(whole & gapless, open_[leave] / open_[entry] - 1, np.nan)
+    plain = np.where(whole & gapless, sold[leave] / bought[entry] - 1, np.nan)
     return ForwardReturns(
         session_row=table.session_row,
         plain=plain,
-        scaled=plain / (sigma * np.sqrt(horizon)),
+        scaled=plain / (sigma * np.sqrt(max(held_bars, 1))),
         known_row=np.where(whole, table.session_row[leave], len(table.sessions)),
     )
 
@@ -156,6 +181,17 @@ def date_weights(session_row: np.ndarray, classes: np.ndarray) -> np.ndarray:
     labelled = classes != NO_CLASS
     counts = np.bincount(session_row[labelled], minlength=int(session_row.max(initial=0)) + 1)
     return np.where(labelled, 1.0 / np.maximum(counts[session_row], 1), 0.0)
+
+
+def class_weights(classes: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """Return what a label of each class weighs in training, shape [4], from the classes [M] of the fit range.
+
+    1 under ``none``; under ``balanced`` labels / (4 labels of the class), so that the mean stays 1.
+    """
+    if spec.class_weights == "none":
+        return np.ones(len(CLASS_NAMES))
+    counts = np.bincount(classes[classes != NO_CLASS], minlength=len(CLASS_NAMES))
+    return counts.sum() / (len(CLASS_NAMES) * np.maximum(counts, 1))
 
 
 def _classify(target: np.ndarray, lower: float, upper: float) -> np.ndarray:

@@ -1,66 +1,89 @@
-"""Scaling of the network's inputs, fitted on a training window and written as JSON.
+"""From the features of a bar to the inputs of the network: fitted on a training window and written as JSON.
 
-Median and 1.4826 times the median absolute deviation, which a few extreme days do not move. Insider
-columns are mostly 0, so that deviation is 0: then the standard deviation of the non-zero values. A column
-without variation in the training window is held at 0, because the network never saw what its values mean.
+In this order: winsorising, scaling and clipping, missing values as 0, principal components, then the columns that
+say which values were missing and which stock it is. The columns of 0 and 1 that come with the features are passed
+on beside the components.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from feeds.errors import InputError
-
-CLIP = 4.0
-MASKS = frozenset({"warm", "ins_known"})
-"""Columns of 0 and 1 that say whether others are known; they are passed on as they are."""
-_NORMAL = 1.4826
+from models.components import Components
+from models.scaler import MASKS, Scaler
+from models.spec import ModelSpec
+from models.ticker_code import TickerCode
 
 
 @dataclass(frozen=True)
-class Scaler:
-    """One training window's centre and scale of each column.
+class Preprocessor:
+    """What one training window says about its columns.
 
     Attributes
     ----------
-    names : tuple of str, length F
-    centre, scale : ndarray of float64, shape [F]
-        `scale` is infinite for a column that is held at 0.
+    scaler : Scaler
+    missing : tuple of str
+        Columns with an input that is 1 where the column has no value.
+    components : Components or None
+    tickers : TickerCode
     """
 
-    names: tuple[str, ...]
-    centre: np.ndarray
-    scale: np.ndarray
+    scaler: Scaler
+    missing: tuple[str, ...] = ()
+    components: Components | None = None
+    tickers: TickerCode = field(default_factory=TickerCode)
 
     @staticmethod
-    def fit(names: tuple[str, ...], values: np.ndarray) -> Scaler:
-        """Return the scaler of training rows `values` [R, F]; NaN are left out."""
-        fitted = [_fit_column(name, values[:, i]) for i, name in enumerate(names)]
-        return Scaler(names, np.array([c for c, _ in fitted]), np.array([s for _, s in fitted]))
+    def fit(names: tuple[str, ...], values: np.ndarray, tickers: Sequence[str], spec: ModelSpec) -> Preprocessor:
+        """Return what training rows `values` [R, F] of the stocks `tickers` say; NaN is a missing value."""
+        scaler = Scaler.fit(names, values, spec)
+        absent = np.isnan(values).any(axis=0) if spec.missing_masks else np.zeros(len(names), dtype=bool)
+        components = None
+        if spec.pca_variance > 0 and not set(names) <= MASKS:
+            components = Components.fit(scaler.transform(values)[:, ~_masks(names)], spec.pca_variance)
+        missing = tuple(name for name, some in zip(names, absent, strict=True) if some)
+        return Preprocessor(scaler, missing, components, TickerCode.fit(spec.ticker_code, tickers))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that it takes, in order."""
+        return self.scaler.names
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Columns held at 0 for want of variation; a constant mask loses nothing and is not named."""
-        return tuple(n for n, s in zip(self.names, self.scale, strict=True) if np.isinf(s) and n not in MASKS)
+        """Columns held at 0 for want of variation."""
+        return self.scaler.held
 
-    def transform(self, values: np.ndarray) -> np.ndarray:
-        """Return scaled values [..., F] on [-4, 4], NaN as 0."""
-        scaled = np.clip((values - self.centre) / self.scale, -CLIP, CLIP)
-        return np.nan_to_num(scaled, copy=False, nan=0.0)
+    def transform(self, values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the network's inputs [R, I] of features [R, F] of the stocks numbered `numbers` [R]."""
+        inputs = self.scaler.transform(values)
+        if self.components is not None:
+            masks = _masks(self.names)
+            inputs = np.concatenate([self.components.transform(inputs[:, ~masks]), inputs[:, masks]], axis=1)
+        blocks = [inputs]
+        if self.missing:
+            blocks.append(np.isnan(values[:, [self.names.index(name) for name in self.missing]]).astype(float))
+        if self.tickers.width:
+            blocks.append(self.tickers.columns(numbers))
+        return inputs if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
     def to_json(self) -> str:
-        """Return a text from which `from_json` builds an equal scaler."""
-        columns = {
-            name: {"centre": float(c), "scale": None if np.isinf(s) else float(s)}
-            for name, c, s in zip(self.names, self.centre, self.scale, strict=True)
+        """Return a text from which `from_json` builds an equal preprocessor."""
+        stored = {
+            "scaler": self.scaler.as_dict(),
+            "missing": list(self.missing),
+            "components": None if self.components is None else self.components.as_dict(),
+            "tickers": self.tickers.as_dict(),
         }
-        return json.dumps({"clip": CLIP, "columns": columns}, indent=1)
+        return json.dumps(stored, indent=1)
 
     @staticmethod
-    def from_json(text: str) -> Scaler:
+    def from_json(text: str) -> Preprocessor:
         """Read what `to_json` wrote.
 
         Raises
@@ -69,32 +92,20 @@ class Scaler:
             If the text is something else.
         """
         try:
-            columns = json.loads(text)["columns"]
-            centre = np.array([column["centre"] for column in columns.values()], dtype=float)
-            scale = np.array(
-                [np.inf if column["scale"] is None else column["scale"] for column in columns.values()], dtype=float
+            stored = json.loads(text)
+            components = stored["components"]
+            return Preprocessor(
+                scaler=Scaler.from_dict(stored["scaler"]),
+                missing=tuple(stored["missing"]),
+                components=None if components is None else Components.from_dict(components),
+                tickers=TickerCode.from_dict(stored["tickers"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"scaler: expected JSON with `columns` of `centre` and `scale`, received {text[:40]!r}"
+                "preprocessor: expected JSON with `scaler`, `missing`, `components` and `tickers`, "
+                f"received {text[:40]!r}"
             ) from error
-        return Scaler(tuple(columns), centre, scale)
 
 
-def _fit_column(name: str, values: np.ndarray) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if not len(known) or known.min() == known.max():
-        return 0.0, np.inf
-    if name in MASKS:
-        return 0.0, 1.0
-    centre = float(np.median(known))
-    return centre, _spread(known, centre)
-
-
-def _spread(known: np.ndarray, centre: float) -> float:
-    deviation = _NORMAL * float(np.median(np.abs(known - centre)))
-    if deviation > 0:
-        return deviation
-    non_zero = float(np.std(known[known != 0]))
-    # All non-zero values may be alike; the column as a whole still varies.
-    return non_zero if non_zero > 0 else float(np.std(known))
+def _masks(names: tuple[str, ...]) -> np.ndarray:
+    return np.array([name in MASKS for name in names], dtype=bool)

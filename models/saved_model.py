@@ -5,7 +5,7 @@
     models/
       spec.json                    settings, input columns in order, the sessions that folds are counted on
       fold=1/fold.json             session rows and dates, class limits, prior
-      fold=1/scaler.json           centre and scale of each input
+      fold=1/preprocess.json       what the inputs are made with
       fold=1/seed=1/weights.npz    one network per seed
 """
 
@@ -23,7 +23,7 @@ import pandas as pd
 from feeds.errors import InputError
 from models.folds import Fold
 from models.labels import ClassLimits
-from models.preprocess import Scaler
+from models.preprocess import Preprocessor
 from models.spec import ModelSpec, resolve
 from models.stepper import Network
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
@@ -47,7 +47,7 @@ def write_model(predictor: WalkForwardPredictor, folder: Path) -> None:
             "class_limits": dataclasses.asdict(model.limits),
         }
         _write_json(fold, place / "fold.json")
-        (place / "scaler.json").write_text(model.scaler.to_json(), encoding="utf-8")
+        (place / "preprocess.json").write_text(model.preprocess.to_json(), encoding="utf-8")
         for number, network in enumerate(model.networks, start=1):
             (place / f"seed={number}").mkdir()
             np.savez(place / f"seed={number}" / "weights.npz", allow_pickle=False, **network.arrays())
@@ -96,7 +96,7 @@ def _read_fold(place: Path) -> FoldModel:
         raise ValueError(f"no {place.name}/seed=1/weights.npz")
     return FoldModel(
         fold=Fold(**stored["fold"]),
-        scaler=Scaler.from_json((place / "scaler.json").read_text(encoding="utf-8")),
+        preprocess=Preprocessor.from_json((place / "preprocess.json").read_text(encoding="utf-8")),
         limits=ClassLimits(**limits),
         networks=tuple(_read_network(path) for path in files),
     )

@@ -4,6 +4,9 @@ On the first bar of a block of sessions (a fold's test block), and after more th
 sessions, the state is zero and the stock's `warm_up_bars` preceding bars are fed (fewer if it is younger),
 outputs discarded; then the state is carried to the block's end. A stock's first `masked_bars` bars never
 have an output, because no network was ever scored so early in a sequence.
+
+A network of windows carries no state: the bars fed before are those that the first window reaches back to,
+and a stock has no output until its first window is full.
 """
 
 from __future__ import annotations
@@ -43,6 +46,10 @@ class Segments:
         """Position of every bar fed, segment after segment, shape [M]; a bar may occur in two segments."""
         return np.repeat(self.warm_from - self.offsets, self.lengths) + np.arange(self.lengths.sum())
 
+    def fed(self) -> np.ndarray:
+        """Bars that the segment has been fed at each bar of `positions`, that bar included, shape [M]."""
+        return np.arange(self.lengths.sum()) - np.repeat(self.offsets, self.lengths) + 1
+
     def predicted(self) -> np.ndarray:
         """True where a bar of `positions` is predicted, not only fed, shape [M]."""
         return self.positions() >= np.repeat(self.start, self.lengths)
@@ -71,6 +78,6 @@ def find_segments(
     # A segment ends where the next one begins or where its ticker leaves the block.
     leaves = np.flatnonzero(inside & ~np.concatenate([follows[1:] & inside[1:], [False]]))
     ends = np.minimum(np.append(begins[1:], len(session_row)), leaves[np.searchsorted(leaves, begins)] + 1)
-    warm_from = np.maximum(begins - spec.warm_up_bars, first_position[begins])
+    warm_from = np.maximum(begins - spec.fed_before, first_position[begins])
     order = np.argsort(-(ends - warm_from), kind="stable")
     return Segments(warm_from[order], begins[order], ends[order])

@@ -17,7 +17,9 @@ from models.sequences import Segments
 
 LAYER_NORM_EPSILON = 1e-3
 """Keras's default for LayerNormalization."""
-State = list[tuple[np.ndarray, np.ndarray]]
+Cells = list[tuple[np.ndarray, np.ndarray]]
+State = Cells | np.ndarray
+_WINDOWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -48,33 +50,43 @@ class Network:
     Attributes
     ----------
     layers : tuple of LSTMLayer
-    gamma, beta : ndarray of float64, shape [U]
-        Of the layer normalisation.
+    gamma, beta : ndarray of float64, shape [U], or None
+        Of the layer normalisation; None without one.
     kernel, bias : ndarray of float64, shape [U, 4] and [4]
         Of the output layer.
     temperature : float
         The logits are divided by it before the softmax.
+    embedding : ndarray of float64, shape [N + 1, D], or None
+        The vector of each stock's number, which is the last input then.
+    lookback : int or None
+        Bars of a window, from whose first the state begins at zero for every prediction; None where the state is
+        carried.
     """
 
     layers: tuple[LSTMLayer, ...]
-    gamma: np.ndarray
-    beta: np.ndarray
+    gamma: np.ndarray | None
+    beta: np.ndarray | None
     kernel: np.ndarray
     bias: np.ndarray
     temperature: float = 1.0
+    embedding: np.ndarray | None = None
+    lookback: int | None = None
 
     def zero_state(self, batch: int) -> State:
-        """Return the state before the first bar of `batch` stocks."""
-        return [(np.zeros((batch, layer.units)), np.zeros((batch, layer.units))) for layer in self.layers]
+        """Return the state before the first bar of `batch` stocks: no hidden state, and no bar of a window."""
+        if self.lookback is None:
+            return self._zero_cells(batch)
+        return np.empty((batch, 0, 0))
 
     def step(self, x: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Feed one bar of each stock.
 
         Parameters
         ----------
-        x : ndarray of float64, shape [B, F]
-            Scaled inputs.
+        x : ndarray of float64, shape [B, I]
+            Inputs.
         state : State
+            The cells' states, or the last inputs of a network of windows.
 
         Returns
         -------
@@ -83,36 +95,75 @@ class Network:
         state : State
             The argument is not changed.
         """
-        hidden, following = x, []
-        for layer, (h, c) in zip(self.layers, state, strict=True):
-            hidden, cell = layer.step(hidden, h, c)
-            following.append((hidden, cell))
-        return self._logits(hidden), following
+        return self.feed(x[:, None, :], state)
+
+    def feed(self, inputs: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Feed K bars of each stock, inputs [B, K, I]; returns the logits [B, 4] after the last, and the state."""
+        if isinstance(state, np.ndarray):
+            held = inputs if not state.size else np.concatenate([state, inputs], axis=1)
+            held = held[:, -int(self.lookback or 1) :]
+            return self._from_zero(held), held
+        for bar in range(inputs.shape[1]):
+            hidden, state = self._advance(inputs[:, bar], state)
+        return self._logits(hidden), state
 
     def run(self, inputs: np.ndarray, segments: Segments) -> np.ndarray:
         """Feed whole segments, all stocks side by side.
 
         Parameters
         ----------
-        inputs : ndarray of float64, shape [M, F]
-            Scaled inputs of `segments.positions()`.
+        inputs : ndarray of float64, shape [M, I]
+            Inputs of `segments.positions()`.
         segments : Segments
             Longest first, so that the stocks still running are always the first ones.
 
         Returns
         -------
         ndarray of float64, shape [M, 4]
-            Logits of every bar fed, the warm-up's included, before the temperature.
+            Logits of every bar fed, the warm-up's included, before the temperature; NaN where a window is not full.
         """
-        logits = np.empty((len(inputs), len(self.bias)))
+        logits = np.full((len(inputs), len(self.bias)), np.nan)
+        if self.lookback is not None:
+            self._run_windows(inputs, segments, logits)
+            return logits
         offsets, lengths = segments.offsets, segments.lengths
-        state = self.zero_state(len(lengths))
+        state = self._zero_cells(len(lengths))
         for step in range(int(lengths.max(initial=0))):
             running = int(np.searchsorted(-lengths, -step, side="left"))
             state = [(h[:running], c[:running]) for h, c in state]
             at = offsets[:running] + step
-            logits[at], state = self.step(inputs[at], state)
+            hidden, state = self._advance(inputs[at], state)
+            logits[at] = self._logits(hidden)
         return logits
+
+    def _run_windows(self, inputs: np.ndarray, segments: Segments, logits: np.ndarray) -> None:
+        lookback = int(self.lookback or 1)
+        ends = np.flatnonzero(segments.fed() >= lookback)
+        for at in np.array_split(ends, -(-len(ends) // _WINDOWS_AT_ONCE) or 1):
+            logits[at] = self._from_zero(inputs[at[:, None] + np.arange(1 - lookback, 1)])
+
+    def _from_zero(self, windows: np.ndarray) -> np.ndarray:
+        """Return the logits [B, 4] after windows [B, K, I] of their own."""
+        state = self._zero_cells(len(windows))
+        for bar in range(windows.shape[1]):
+            hidden, state = self._advance(windows[:, bar], state)
+        return self._logits(hidden)
+
+    def _zero_cells(self, batch: int) -> Cells:
+        return [(np.zeros((batch, layer.units)), np.zeros((batch, layer.units))) for layer in self.layers]
+
+    def _advance(self, x: np.ndarray, cells: Cells) -> tuple[np.ndarray, Cells]:
+        """Return the last layer's hidden state [B, U] and the cells' states after one bar [B, I]."""
+        hidden, following = self._embedded(x), []
+        for layer, (h, c) in zip(self.layers, cells, strict=True):
+            hidden, cell = layer.step(hidden, h, c)
+            following.append((hidden, cell))
+        return hidden, following
+
+    def _embedded(self, x: np.ndarray) -> np.ndarray:
+        if self.embedding is None:
+            return x
+        return np.concatenate([x[:, :-1], self.embedding[x[:, -1].astype(int)]], axis=1)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return the calibrated probabilities of the four classes, same shape as `logits`."""
@@ -120,8 +171,11 @@ class Network:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name, as an npz holds them."""
-        named = {"gamma": self.gamma, "beta": self.beta, "kernel": self.kernel, "bias": self.bias}
-        named["temperature"] = np.array(self.temperature)
+        named = {"kernel": self.kernel, "bias": self.bias, "temperature": np.array(self.temperature)}
+        optional = {"gamma": self.gamma, "beta": self.beta, "embedding": self.embedding}
+        named |= {name: values for name, values in optional.items() if values is not None}
+        if self.lookback is not None:
+            named["lookback"] = np.array(self.lookback)
         for i, layer in enumerate(self.layers):
             named |= {
                 f"lstm{i}_kernel": layer.kernel,
@@ -135,15 +189,23 @@ class Network:
         """Build the network from what `arrays` returned; raises KeyError for one that is missing."""
         count = sum(name.startswith("lstm") and name.endswith("_recurrent") for name in arrays)
         named = {name: np.asarray(arrays[name], dtype=np.float64) for name in arrays}
-        layers = tuple(
-            LSTMLayer(named[f"lstm{i}_kernel"], named[f"lstm{i}_recurrent"], named[f"lstm{i}_bias"])
-            for i in range(count)
-        )
         return Network(
-            layers, named["gamma"], named["beta"], named["kernel"], named["bias"], float(named["temperature"])
+            layers=tuple(
+                LSTMLayer(named[f"lstm{i}_kernel"], named[f"lstm{i}_recurrent"], named[f"lstm{i}_bias"])
+                for i in range(count)
+            ),
+            gamma=named.get("gamma"),
+            beta=named.get("beta"),
+            kernel=named["kernel"],
+            bias=named["bias"],
+            temperature=float(named["temperature"]),
+            embedding=named.get("embedding"),
+            lookback=int(named["lookback"]) if "lookback" in named else None,
         )
 
     def _logits(self, hidden: np.ndarray) -> np.ndarray:
+        if self.gamma is None or self.beta is None:
+            return np.asarray(hidden @ self.kernel + self.bias)
         centred = hidden - hidden.mean(axis=-1, keepdims=True)
         variance = (centred**2).mean(axis=-1, keepdims=True)
         normal = centred / np.sqrt(variance + LAYER_NORM_EPSILON) * self.gamma + self.beta

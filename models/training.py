@@ -94,7 +94,7 @@ def walk_forward(
         scratch = Path(folder)
         results = (cache or scratch) / "folds"
         trained = train_folds(data, spec, seed=seed, jobs=jobs, results=results, scratch=scratch, progress=progress)
-    models = tuple(FoldModel(f.fold, f.scaler, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
+    models = tuple(FoldModel(f.fold, f.preprocess, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
     predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
     predictions = predictor.predict_panel(panel, features)
     measured = Measured.of(panel, data, predictor, predictions)
@@ -120,7 +120,7 @@ def _held_warnings(folds: Sequence[PreparedFold]) -> list[str]:
     """Return one warning for each set of folds in which columns are held, with their names."""
     folds_of: dict[str, list[str]] = {}
     for prepared in folds:
-        for name in prepared.scaler.held:
+        for name in prepared.preprocess.held:
             folds_of.setdefault(name, []).append(str(prepared.fold.number))
     held: dict[str, list[str]] = {}
     for name, numbers in folds_of.items():

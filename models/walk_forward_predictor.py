@@ -18,11 +18,12 @@ from models.bar_table import BarTable
 from models.features import PRICE_COLUMNS, latest_price_features, volatility
 from models.folds import Fold
 from models.labels import ClassLimits
+from models.level_features import LEVEL_COLUMNS, level_features
 from models.prediction_origin import Origin
 from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_frame
-from models.preprocess import Scaler
+from models.preprocess import Preprocessor
 from models.sequences import Segments, find_segments
-from models.spec import ModelSpec
+from models.spec import RAW_LABELS, ModelSpec
 from models.stepper import Network, State
 
 _NOTHING = np.full(len(PREDICTION_COLUMNS), np.nan)
@@ -35,14 +36,14 @@ class FoldModel:
     Attributes
     ----------
     fold : Fold
-    scaler : Scaler
+    preprocess : Preprocessor
     limits : ClassLimits
     networks : tuple of Network
         One per seed; their calibrated probabilities are averaged.
     """
 
     fold: Fold
-    scaler: Scaler
+    preprocess: Preprocessor
     limits: ClassLimits
     networks: tuple[Network, ...]
 
@@ -57,7 +58,7 @@ class FoldModel:
         NaN in all five where sigma is NaN, so that a row is whole or absent.
         """
         expected = probabilities @ np.array(self.limits.means)
-        unit = 1.0 if spec.label == "absolute" else sigma * np.sqrt(spec.horizon)
+        unit = 1.0 if spec.label in RAW_LABELS else sigma * np.sqrt(spec.horizon)
         rows = np.concatenate([probabilities, (expected * unit)[..., None]], axis=-1)
         return np.where(np.isnan(sigma)[..., None], np.nan, rows)
 
@@ -139,14 +140,16 @@ class WalkForwardPredictor:
 
     def bar_features(self, ticker: str, bars: Bars, count: int) -> np.ndarray:
         """Return the unscaled inputs of the last `count` bars, shape [count, F]."""
+        start = max(len(bars) - count, 0)
         price = dict(zip(PRICE_COLUMNS, latest_price_features(bars, count).T, strict=True))
+        if self.spec.level_columns:
+            price |= dict(zip(LEVEL_COLUMNS, level_features(bars)[start:].T, strict=True))
         for name in self.columns:
             if name not in price and name not in bars.columns:
                 raise InputError(
                     f"bars of {ticker}: expected the column `{name}` that the model was trained with, received "
                     f"{', '.join(sorted(bars.columns)) or 'no columns'}; pass the panel's columns to `make_feeds`"
                 )
-        start = max(len(bars) - count, 0)
         return np.column_stack([price[n] if n in price else bars.columns[n][start:] for n in self.columns])
 
     @cached_property
@@ -170,8 +173,9 @@ class WalkForwardPredictor:
                 table.session_row, table.first_position, table.missed, self._block(model), self.spec
             )
             positions = segments.positions()
-            chances = model.probabilities(model.scaler.transform(features[positions]), segments)
-            told = segments.predicted() & (age[positions] >= self.spec.masked_bars)
+            numbers = model.preprocess.tickers.numbers(table.tickers)[table.ticker_column[positions]]
+            chances = model.probabilities(model.preprocess.transform(features[positions], numbers), segments)
+            told = segments.predicted() & (age[positions] >= self.spec.unscored_bars)
             at = positions[told]
             predictions[at] = model.with_score(chances[told], sigma[at], self.spec)
             served_by[at] = model.fold.number
@@ -208,9 +212,9 @@ class WalkForwardStepper:
             return _NOTHING
         begin = self._segment_start(model, bars, rows)
         if begin is not None:
-            self._restart(model, max(begin - predictor.spec.warm_up_bars, 0))
+            self._restart(model, max(begin - predictor.spec.fed_before, 0))
         chances = self._feed(model, bars)
-        if last < predictor.spec.masked_bars:
+        if last < predictor.spec.unscored_bars:
             return _NOTHING
         return model.with_score(chances, volatility(bars)[-1], predictor.spec)
 
@@ -230,9 +234,10 @@ class WalkForwardStepper:
     def _feed(self, model: FoldModel, bars: Bars) -> np.ndarray:
         """Feed the bars not fed yet and return the mean probabilities after the last, shape [4]."""
         features = self._predictor.bar_features(self._ticker, bars, len(bars) - self._fed)
-        for inputs in model.scaler.transform(features)[:, None, :]:
-            stepped = [n.step(inputs, s) for n, s in zip(model.networks, self._states, strict=True)]
-            self._states = [state for _, state in stepped]
+        number = model.preprocess.tickers.numbers([self._ticker] * len(features))
+        inputs = model.preprocess.transform(features, number)[None]
+        stepped = [n.feed(inputs, s) for n, s in zip(model.networks, self._states, strict=True)]
+        self._states = [state for _, state in stepped]
         self._fed = len(bars)
         each = [n.probabilities(logits)[0] for n, (logits, _) in zip(model.networks, stepped, strict=True)]
         return np.asarray(np.mean(each, axis=0))

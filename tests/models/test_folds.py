@@ -20,6 +20,12 @@ def test_make_folds_counts_forward_and_keeps_the_short_last_block():
     assert [rows(fold) for fold in folds] == [(0, 630, 756, 1008), (252, 882, 1008, 1100)]
 
 
+def test_make_folds_expanding_learns_from_the_first_session_on():
+    rolling, expanding = (make_folds(SESSIONS[:1300], resolve("tiny", {"window": w})) for w in ("rolling", "expanding"))
+    assert [fold.train_first for fold in expanding] == [0, 0, 0]
+    assert [rows(fold)[1:] for fold in expanding] == [rows(fold)[1:] for fold in rolling]
+
+
 def test_make_folds_more_sessions_change_no_earlier_fold():
     short, long = make_folds(SESSIONS[:1300], SPEC), make_folds(SESSIONS[:1900], SPEC)
     assert [rows(f)[:3] for f in short] == [rows(f)[:3] for f in long[: len(short)]]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from feeds.errors import InputError
+from models import labels
 from models.bar_table import BarTable
 from models.labels import ClassLimits, date_weights, forward_returns, session_medians
+from models.spec import resolve
 
 
 def returns_of(panel, horizon=2, gap=5, sigma=0.02):
@@ -29,6 +31,33 @@ def test_forward_return_uses_the_stocks_own_bars(make_panel):
     table, returns = returns_of(panel, horizon=2)
     assert table.unflatten(returns.plain)[10, 0] == pytest.approx(panel.open[15, 0] / panel.open[13, 0] - 1)
     assert table.unflatten(returns.known_row)[10, 0] == 15
+
+
+def test_intraday_return_runs_from_the_next_open_to_its_close(make_panel):
+    panel = make_panel(sessions=40, tickers=2, halts={0: [11, 12], 1: list(range(20, 26))})
+    table = BarTable.of(panel)
+    prices = table.flatten(panel.open), table.flatten(panel.close), np.full(len(table), 0.02)
+    returns = labels.returns_of(table, *prices, resolve("single", {"label": "intraday", "horizon": 1}))
+    plain, known = table.unflatten(returns.plain), table.unflatten(returns.known_row)
+    assert plain[10, 0] == pytest.approx(panel.close[13, 0] / panel.open[13, 0] - 1)
+    assert known[10, 0] == 13
+    assert np.isnan(plain[[19, 39], 1]).all()
+    np.testing.assert_array_equal(returns.target("intraday", 40), returns.plain)
+    assert np.flatnonzero(np.isfinite(table.unflatten(returns.target("intraday", 30))[:, 0]))[-1] == 28
+
+
+def test_returns_of_other_labels_are_forward_returns(make_panel):
+    panel = make_panel(sessions=40, tickers=2)
+    table, expected = returns_of(panel, horizon=5)
+    prices = table.flatten(panel.open), table.flatten(panel.close), np.full(len(table), 0.02)
+    np.testing.assert_array_equal(labels.returns_of(table, *prices, resolve("tiny")).plain, expected.plain)
+
+
+def test_class_weights_balanced_by_hand():
+    classes = np.array([0, 1, 1, 2, 3, 3, -1], dtype=np.int8)
+    assert labels.class_weights(classes, resolve("tiny")).tolist() == [1, 1, 1, 1]
+    got = labels.class_weights(classes, resolve("tiny", {"class_weights": "balanced"}))
+    assert got.tolist() == [1.5, 0.75, 1.5, 0.75]
 
 
 def test_forward_return_over_a_long_gap_is_missing(make_panel):

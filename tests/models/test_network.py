@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from models.bar_table import first_positions
+from models.batches import FitData, batch_size, draw_chunks, draw_epoch, gather_batch
 from models.fold_window import fit_data
 from models.folds import Fold
-from models.network import FitData, batch_size, build_network, draw_chunks, fit_network, gather_batch, read_network
+from models.network import build_network, fit_network, read_network
 from models.sequences import Segments
 from models.spec import resolve
 
@@ -102,10 +103,103 @@ def test_numpy_network_equals_keras_on_random_and_trained_weights():
     inputs = rng.normal(size=(4, spec.chunk_bars, 3)).astype(np.float32)
     model = build_network(spec, 3, seed=1)
     model.set_weights([rng.normal(0, 0.5, w.shape) for w in model.get_weights()])
-    assert largest_difference(model, read_network(model), inputs) < 1e-5
+    assert largest_difference(model, read_network(model, spec), inputs) < 1e-5
     for _ in range(20):
         model.train_on_batch(inputs, rng.integers(0, 4, inputs.shape[:2]), sample_weight=np.ones(inputs.shape[:2]))
-    assert largest_difference(model, read_network(model), inputs) < 1e-5
+    assert largest_difference(model, read_network(model, spec), inputs) < 1e-5
+
+
+OPTIONS = [
+    {"context": context, "lookback_bars": 12, "normalisation": normalisation, "layers": layers, "ticker_code": code}
+    for context in ("carried", "windows")
+    for normalisation in ("layer", "batch", "none")
+    for layers in (1, 2)
+    for code in ("none", "embedding")
+]
+
+
+@pytest.mark.xdist_group("tensorflow")
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
+def test_numpy_network_equals_keras_under_every_option(options):
+    """On every bar: the pass over whole segments, and bar by bar."""
+    spec, rng = replace(SPEC, **options), np.random.default_rng(0)
+    inputs = rng.normal(size=(3, spec.chunk_bars, 4)).astype(np.float32)
+    if spec.ticker_code == "embedding":
+        inputs[:, :, -1] = np.array([[1], [3], [2]])
+    model = build_network(spec, 4, seed=1, n_tickers=3)
+    # Variances of a batch normalisation must be positive; so is everything here that need not be.
+    model.set_weights([np.abs(rng.normal(0, 0.5, w.shape)) for w in model.get_weights()])
+    network = read_network(model, spec)
+    expected = keras_logits(model, inputs, spec)
+    segments = whole_sequences(*inputs.shape[:2])
+    got = network.run(inputs.reshape(-1, 4).astype(np.float64), segments).reshape(expected.shape)
+    known = np.isfinite(expected)
+    assert known.any()
+    np.testing.assert_array_equal(np.isfinite(got), known)
+    np.testing.assert_allclose(got[known], expected[known], rtol=0, atol=1e-5)
+    state, steps = network.zero_state(3), []
+    for bar in range(spec.chunk_bars):
+        logits, state = network.step(inputs[:, bar].astype(np.float64), state)
+        steps.append(logits)
+    np.testing.assert_allclose(np.stack(steps, axis=1)[known], expected[known], rtol=0, atol=1e-5)
+
+
+def keras_logits(model, inputs: np.ndarray, spec) -> np.ndarray:
+    """Logits of every bar, NaN where a window is not full."""
+    if spec.context == "carried":
+        return np.asarray(model(inputs, training=False))
+    batch, length, _ = inputs.shape
+    logits = np.full((batch, length, 4), np.nan)
+    for last in range(spec.lookback_bars - 1, length):
+        logits[:, last] = model(inputs[:, last + 1 - spec.lookback_bars : last + 1], training=False)
+    return logits
+
+
+@pytest.mark.xdist_group("tensorflow")
+def test_read_network_a_stock_without_a_number_has_the_mean_vector():
+    spec = replace(SPEC, ticker_code="embedding", embedding_size=2)
+    model = build_network(spec, 3, seed=1, n_tickers=4)
+    trained = next(layer for layer in model.layers if type(layer).__name__ == "Embedding").get_weights()
+    network = read_network(model, spec)
+    np.testing.assert_allclose(network.embedding[0], np.mean(network.embedding[1:], axis=0))
+    np.testing.assert_allclose(network.embedding[1:], trained[0][1:])
+
+
+@pytest.mark.xdist_group("tensorflow")
+@pytest.mark.parametrize("options", [{}, {"normalisation": "batch", "layers": 2, "class_weights": "balanced"}])
+def test_fit_network_of_windows_recovers_a_planted_memory(options):
+    chosen = {"context": "windows", "lookback_bars": 12, "epochs": 12, "learning_rate": 0.01, "batch_windows": 128}
+    spec = replace(SPEC, **chosen, **options)
+    planted = fit_network(fit_data_of(signal=0.5, tickers=30), spec, 1, lambda epoch: None)
+    assert planted.validation_log_loss < 1.30
+    assert planted.network.lookback == 12
+
+
+def test_draw_epoch_of_windows_scores_every_labelled_bar_with_a_whole_window_once():
+    spec = replace(SPEC, context="windows", lookback_bars=12, batch_windows=100)
+    data = fit_data_of(tickers=3)
+    data = replace(data, classes=np.where(np.arange(600) % 7 == 0, -1, data.classes).astype(np.int8))
+    numbered = replace(data, inputs=np.arange(600, dtype=np.float32)[:, None])
+    batches = list(draw_epoch(numbered, spec, np.random.default_rng(0)))
+    assert len(batches) == 15
+    windows = np.concatenate([inputs[:, :, 0] for inputs, _, _ in batches]).astype(int)
+    np.testing.assert_array_equal(np.diff(windows, axis=1), 1)
+    ends = [200 * t + k for t in range(3) for k in range(11, 160) if (200 * t + k) % 7]
+    assert sorted(windows[:, -1].tolist()) == ends
+    np.testing.assert_array_equal(np.concatenate([c for _, c, _ in batches]), data.classes[windows[:, -1]])
+    assert sum(weights.sum() for _, _, weights in batches) == pytest.approx(15, rel=1e-5)
+
+
+def test_draw_epoch_class_weights_count_classes_alike():
+    spec = replace(SPEC, context="windows", lookback_bars=12)
+    classes = np.repeat([0, 1, 2, 3, 3, 3, 3, 3], 25).astype(np.int8)
+    rows, column = np.arange(200), np.zeros(200, dtype=int)
+    inputs = np.zeros((200, 1), dtype=np.float32)
+    balanced = fit_data(inputs, classes, rows, column, FOLD, replace(spec, class_weights="balanced"))
+    counts = np.bincount(classes[:160], minlength=4)
+    np.testing.assert_allclose(balanced.class_weights, 160 / (4 * counts))
+    np.testing.assert_allclose(np.bincount(classes[:160], balanced.training_weights[:160]), 40)
+    np.testing.assert_array_equal(balanced.weights, fit_data(inputs, classes, rows, column, FOLD, spec).weights)
 
 
 @pytest.mark.xdist_group("tensorflow")

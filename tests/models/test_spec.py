@@ -4,6 +4,7 @@ import pytest
 
 from feeds.errors import InputError
 from models.features import PRICE_COLUMNS
+from models.level_features import LEVEL_COLUMNS
 from models.spec import PRESETS, resolve
 
 
@@ -13,6 +14,17 @@ def test_presets_hold_what_the_documents_say():
     assert (tiny.units, tiny.epochs, tiny.seeds, tiny.train_sessions) == (16, 15, 1, 756)
     assert (PRESETS["single"].label, PRESETS["single"].cross_sectional) == ("scaled", False)
     assert PRESETS["fk1"].price_columns == ("return_1",)
+    source = PRESETS["source"]
+    assert (source.units, source.layers, source.normalisation, source.dropout, source.patience) == (
+        150,
+        2,
+        "batch",
+        0.2,
+        5,
+    )
+    assert (source.context, source.lookback_bars, source.pca_variance) == ("windows", 30, 0.99)
+    assert (source.ticker_code, source.class_weights, source.standardise) == ("binary", "balanced", "standard")
+    assert (source.label, source.horizon, source.price_columns) == ("intraday", 1, LEVEL_COLUMNS)
     assert all(name == spec.name for name, spec in PRESETS.items())
 
 
@@ -37,6 +49,30 @@ def test_resolve_overrides_are_typed():
         ("tiny", {"price_columns": "rsi"}, "model setting `price_columns`: expected list of names, received 'rsi'"),
         ("tiny", {"price_columns": ["rsl"]}, "unknown price column 'rsl'.*Did you mean 'rsi'"),
         ("tiny", {"price_columns": []}, "model setting `price_columns`: expected at least one column"),
+        ("tiny", {"context": "window"}, "unknown context 'window'.*Did you mean 'windows'"),
+        ("tiny", {"context": 30}, "model setting `context`: expected str, received 30"),
+        ("tiny", {"window": "roling"}, "unknown window 'roling'.*Did you mean 'rolling'"),
+        ("tiny", {"standardise": "standart"}, "unknown standardise 'standart'.*Did you mean 'standard'"),
+        ("tiny", {"ticker_code": "binery"}, "unknown ticker code 'binery'.*Did you mean 'binary'"),
+        ("tiny", {"normalisation": "bach"}, "unknown normalisation 'bach'.*Did you mean 'batch'"),
+        ("tiny", {"class_weights": "balance"}, "unknown class weights 'balance'.*Did you mean 'balanced'"),
+        ("tiny", {"pca": 0.99}, "unknown model setting 'pca'"),
+        ("tiny", {"pca_variance": 1.5}, r"model setting `pca_variance`: expected a number in \[0, 1\], received 1.5"),
+        ("tiny", {"winsor_lower": 0.5}, r"model setting `winsor_lower`: expected a number in \[0, 0.5\), received 0.5"),
+        ("tiny", {"winsor_upper": 0.5}, r"model setting `winsor_upper`: expected a number in \(0.5, 1\], received 0.5"),
+        (
+            "tiny",
+            {"lookback_bars": 1},
+            "model setting `lookback_bars`: expected a whole number of at least 2, received 1",
+        ),
+        ("tiny", {"embedding_size": 0}, "model setting `embedding_size`: expected a whole number of at least 1"),
+        ("tiny", {"batch_windows": 0}, "model setting `batch_windows`: expected a whole number of at least 1"),
+        ("tiny", {"label": "intraday"}, "model setting `horizon`: expected 1 with the label `intraday`, received 5"),
+        (
+            "source",
+            {"train_sessions": 284},
+            "model setting `train_sessions`: expected at least 285 .*`lookback_bars`.*received 284",
+        ),
         ("tiny", {"horizon": 0}, "model setting `horizon`: expected a whole number of at least 1, received 0"),
         ("tiny", {"dropout": 1.0}, r"model setting `dropout`: expected a number in \[0, 1\), received 1.0"),
         ("tiny", {"learning_rate": 0}, "model setting `learning_rate`: expected a number above 0, received 0.0"),
@@ -68,6 +104,19 @@ def test_columns_of_takes_what_is_wanted_and_there():
     assert resolve("default").columns_of(available) == (*PRICE_COLUMNS, "ins_buy_21", "xs_market")
     assert resolve("single").columns_of(available) == (*PRICE_COLUMNS, "ins_buy_21")
     assert resolve("fk1").columns_of(available) == ("return_1",)
+    assert resolve("source").columns_of((*available, *LEVEL_COLUMNS)) == LEVEL_COLUMNS
+
+
+def test_level_columns_are_those_that_the_model_sees():
+    assert resolve("default").level_columns == ()
+    assert resolve("tiny", {"price_columns": ["rsi", "atr_14_price"]}).level_columns == ("atr_14_price",)
+
+
+def test_unscored_bars_follow_from_the_context():
+    carried = resolve("tiny", {"masked_bars": 20, "warm_up_bars": 100})
+    assert (carried.unscored_bars, carried.fed_before) == (20, 100)
+    windows = resolve("tiny", {"context": "windows", "lookback_bars": 30})
+    assert (windows.unscored_bars, windows.fed_before) == (29, 29)
 
 
 def test_columns_of_a_missing_price_column_is_named():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from feeds.errors import InputError
-from feeds.panel import BAR_FIELDS
+from feeds.panel import BAR_FIELDS, FeaturePanel
 from models.features import volatility
+from models.level_features import LEVEL_COLUMNS, panel_levels
 from models.predictions import PREDICTION_COLUMNS
 from models.walk_forward_predictor import WalkForwardPredictor
 
@@ -58,6 +59,58 @@ def test_panel_column_and_steps_agree(panel, features, predictor, saved, cut):
         column = predictor.column(ticker, bars)
         np.testing.assert_allclose(saved.column(ticker, bars), column, rtol=0, atol=1e-9)
         np.testing.assert_allclose(steps(predictor, bars, cut, ticker), column, rtol=0, atol=1e-9)
+
+
+OPTIONS = [
+    {"standardise": "standard", "winsorise": True, "missing_masks": True},
+    {"pca_variance": 0.9, "ticker_code": "binary"},
+    {"ticker_code": "embedding", "embedding_size": 2},
+    {"context": "windows", "lookback_bars": 12},
+    {
+        "context": "windows",
+        "lookback_bars": 12,
+        "ticker_code": "embedding",
+        "pca_variance": 0.99,
+        "missing_masks": True,
+    },
+    {"standardise": "none", "window": "expanding", "price_columns": ["rsi", "ema_50_price", "volume_shares"]},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
+def test_panel_column_and_steps_agree_under_every_option(panel, features, make_predictor, cut, options):
+    levels = panel_levels(panel, LEVEL_COLUMNS)
+    predictor = make_predictor(panel, FeaturePanel.concatenate([features, levels]), seeds=1, options=options)
+    saved = predictor.predict_panel(panel, FeaturePanel.concatenate([features, levels]))
+    for ticker in ("T000", "T003", "T005", "T007", "T009"):
+        bars = bars_of(panel, features, ticker)
+        column = predictor.column(ticker, bars)
+        assert np.isfinite(column).any()
+        np.testing.assert_allclose(saved.column(ticker, bars), column, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(steps(predictor, bars, cut, ticker), column, rtol=0, atol=1e-9)
+
+
+def test_windows_see_their_own_bars_and_nothing_older(panel, features, make_predictor):
+    predictor = make_predictor(panel, features, seeds=1, options={"context": "windows", "lookback_bars": 12})
+    bars, k = bars_of(panel, features, "T000"), 200
+
+    def predicted_with_noise(at):
+        noisy = {n: np.where(np.arange(len(bars)) == at, 1.0, v) for n, v in bars.columns.items()}
+        return predictor.column("T000", replace(bars, columns=noisy))[k]
+
+    base = predictor.column("T000", bars)[k]
+    np.testing.assert_array_equal(predicted_with_noise(k - 12), base)
+    assert (predicted_with_noise(k - 11) != base).any()
+    late = predictor.column("T003", bars_of(panel, features, "T003"))
+    assert np.flatnonzero(np.isfinite(late[:, 0]))[0] == 20  # the volatility needs more bars than the window
+
+
+def test_order_of_tickers_changes_no_ticker_code(panel, features, make_predictor):
+    order = np.random.default_rng(0).permutation(len(panel.tickers))
+    options = {"ticker_code": "binary"}
+    one = make_predictor(panel, features, options=options).models[0].preprocess.tickers
+    assert one.numbers(["T009"])[0] == 0
+    assert one.numbers([panel.tickers[i] for i in order]).tolist() == [0 if i == 9 else i + 1 for i in order]
 
 
 def test_steps_asked_for_now_and_then_agree_with_the_column(panel, features, predictor, cut):
