@@ -183,7 +183,7 @@ def _scores(
         trained = train_folds(
             data, spec, seed=seed, jobs=jobs, results=scratch / "folds", scratch=scratch, progress=silent
         )
-    models = tuple(FoldModel(f.fold, f.scaler, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
+    models = tuple(FoldModel(f.fold, f.preprocess, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
     predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
     return predictor.predict_panel(panel, features).matrix("score", panel.sessions, panel.tickers)
 
