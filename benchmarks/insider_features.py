@@ -73,7 +73,7 @@ def invented_rows(panel: PricePanel, count: int, rng: np.random.Generator) -> pd
         "ticker": None, "issuer_symbol": None, "officer_title": None, "n_owners": 1, "table": "N",
         "security_title": "Common Stock", "direct_indirect": "D", "shares_after": 1e5, "price_is_average": False,
         "amendment_of": None, "valid_to": pd.Series(pd.NaT, rows.index, dtype="datetime64[ns, UTC]"),
-        "duplicate_of": None, "flags": _texts([] for _ in of), "value_usd": np.nan,
+        "duplicate_of": None, "first_report": None, "flags": _texts([] for _ in of), "value_usd": np.nan,
     }  # fmt: skip
     return rows.assign(
         **constant,

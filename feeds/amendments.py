@@ -7,7 +7,16 @@ trade date, code and ownership form. One of these five may itself be what was co
 looked for among those filed on the stated date only, because equal trades recur (quarterly grants,
 monthly purchases) and an added line would take the place of an older one. A matched row is valid
 until the 4/A's acceptance and its replacement from then on; rows that are not matched stay, and rows
-of the 4/A without a match are new.
+of the 4/A without a match are new (flag ``amendment_unmatched``).
+
+Whether a row corrects another or stands beside it is not always told. The holdings of the line do tell
+where both rows state them, because what was held before the trade is held after it less what it added:
+
+- same key, other amounts: a correction starts from the same holdings. A row that continues where the
+  other ended (or ends where it started) is a further tranche and replaces nothing. Where the holdings
+  tell neither, the row replaces (its key is the same) and has the flag ``amendment_ambiguous``.
+- one part of the key *and* the amounts differ: a correction only if both start from the same holdings;
+  else the row stands beside the other, as does its original, and has both flags.
 
 Source of the rule: the SEC's ownership XML specification (dateOfOriginalSubmission) and the
 experience that deleting an original for a holdings-only amendment loses trades.
@@ -16,6 +25,7 @@ experience that deleting an original for a holdings-only amendment loses trades.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +37,14 @@ import pandas as pd
 _KEY = ["table", "security", "transacted_on", "code", "direct_indirect"]
 _DAYS = ["transacted_on", "filed_on", "original_filed_on"]
 _TIMES = ["accepted_at", "filed_on", "original_filed_on", "transacted_on"]
+_SIGNS = {"A": 1, "D": -1}
 _NOT_STATED = int(np.datetime64("NaT", "s").astype("int64"))
-_COLUMNS = ["issuer_cik", "accession", "form", "owner_ciks", "shares", "price", *_TIMES, *_KEY]
+_COLUMNS = [
+    "issuer_cik", "accession", "form", "owner_ciks", "shares", "price", "shares_after", "acquired_disposed",
+    *_TIMES, *_KEY,
+]  # fmt: skip
+# Holdings are whole shares but for rounding.
+_SAME_SHARES = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +59,10 @@ class _Row:
     key: tuple[Any, ...]
     shares: float
     price: float
+    held_before: float
+    held_after: float
     owners: frozenset[str]
+    ambiguous: bool = False
     replaced_at: int | None = None
     replaces: _Row | None = None
     amends: str | None = None
@@ -77,7 +96,8 @@ def apply_amendments(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, int]]:
     Returns
     -------
     rows : DataFrame
-        4/A rows without a counterpart get the flag ``amendment_unmatched``.
+        4/A rows without a counterpart get the flag ``amendment_unmatched``, those that may or may not
+        correct another row ``amendment_ambiguous``.
     replacements : dict
         Index of each replacing row → index of the row that it replaced.
 
@@ -146,6 +166,8 @@ def _state(row: Any) -> _Row:
         key=(row.table, row.security, row.transacted_on, row.code, row.direct_indirect),
         shares=row.shares,
         price=row.price,
+        held_before=row.shares_after - row.shares * _SIGNS.get(row.acquired_disposed, math.nan),
+        held_after=row.shares_after,
         owners=frozenset(row.owner_ciks),
     )
 
@@ -181,10 +203,13 @@ def _pairs(
         matched = {pair[0].position for pair in pairs}
         left_new += [row for row in new if row.position not in matched]
     for row in left_new:
-        old = next((old for old in left_old.values() if _one_part_corrected(row, old)), None)
+        near = [old for old in left_old.values() if _one_part_differs(row, old)]
+        sure = (old for alike in (_same_amounts, _same_start) for old in near if alike(row, old))
+        old = next(sure, None)
         if old is not None:
             left_old.pop(old.position)
             yield row, old
+        row.ambiguous = old is None and bool(near)
 
 
 def _grouped(rows: Sequence[_Row]) -> dict[tuple[Any, ...], list[_Row]]:
@@ -195,13 +220,13 @@ def _grouped(rows: Sequence[_Row]) -> dict[tuple[Any, ...], list[_Row]]:
 
 
 def _paired(new: list[_Row], old: list[_Row]) -> list[tuple[_Row, _Row]]:
-    """Pair tranches of one key: the most alike first, then in their order.
+    """Pair tranches of one key: the most alike first, then in their order, but for those that are further ones.
 
     A summary of several tranches (fewer rows, the same shares in all) replaces every one of them.
     """
     free = list(old)
     pairs: list[tuple[_Row, _Row]] = []
-    for alike in (_same_amounts, _one_amount_same, lambda a, b: True):
+    for alike in (_same_amounts, _one_amount_corrected, _may_correct):
         for row in new:
             if any(pair[0] is row for pair in pairs):
                 continue
@@ -209,21 +234,40 @@ def _paired(new: list[_Row], old: list[_Row]) -> list[tuple[_Row, _Row]]:
             if match is not None:
                 free.remove(match)
                 pairs.append((row, match))
+                row.ambiguous = not _same_amounts(row, match) and not _same_start(row, match)
     summary = len(new) < len(old) and abs(sum(r.shares for r in new) - sum(r.shares for r in old)) < 0.5
-    return pairs + [(new[0], other) for other in free] if summary else pairs
+    if summary:
+        for row in new:
+            row.ambiguous = False
+        return pairs + [(new[0], other) for other in free]
+    return pairs
 
 
 def _same_amounts(new: _Row, old: _Row) -> bool:
     return new.shares == old.shares and (new.price == old.price or (pd.isna(new.price) and pd.isna(old.price)))
 
 
-def _one_amount_same(new: _Row, old: _Row) -> bool:
-    return new.shares == old.shares or new.price == old.price
+def _one_amount_corrected(new: _Row, old: _Row) -> bool:
+    return (new.shares == old.shares or new.price == old.price) and _may_correct(new, old)
 
 
-def _one_part_corrected(new: _Row, old: _Row) -> bool:
+def _may_correct(new: _Row, old: _Row) -> bool:
+    """Tell whether the holdings allow that one corrects the other, and is no further tranche of the same day."""
+    further = _close(new.held_before, old.held_after) or _close(new.held_after, old.held_before)
+    return _same_start(new, old) or not further
+
+
+def _same_start(new: _Row, old: _Row) -> bool:
+    return _close(new.held_before, old.held_before)
+
+
+def _close(one: float, other: float) -> bool:
+    return abs(one - other) < _SAME_SHARES
+
+
+def _one_part_differs(new: _Row, old: _Row) -> bool:
     different = sum(a != b for a, b in zip(new.key, old.key, strict=True))
-    return new.key[0] == old.key[0] and different == 1 and _same_amounts(new, old)
+    return new.key[0] == old.key[0] and different == 1
 
 
 def _written(rows: pd.DataFrame, states: list[_Row]) -> pd.DataFrame:
@@ -238,9 +282,11 @@ def _written(rows: pd.DataFrame, states: list[_Row]) -> pd.DataFrame:
         if values:
             filled = pd.Series(values, dtype="object" if name == "amendment_of" else "int64")
             rows.loc[list(values), name] = filled.astype(rows[name].dtype)
-    unmatched = {s.position for s in states if s.replaces is None} & set(rows.index[amended])
-    if unmatched:
-        places = sorted(unmatched)
-        flags = [[*held, "amendment_unmatched"] for held in rows.loc[places, "flags"]]
+    of_amendments = set(rows.index[amended])
+    unmatched = {s.position for s in states if s.replaces is None} & of_amendments
+    ambiguous = {s.position for s in states if s.ambiguous} & of_amendments
+    for flag, marked in (("amendment_unmatched", unmatched), ("amendment_ambiguous", ambiguous)):
+        places = sorted(marked)
+        flags = [[*held, flag] for held in rows.loc[places, "flags"]]
         rows.loc[places, "flags"] = pd.Series(flags, index=places, dtype=object)
     return rows

@@ -16,7 +16,8 @@ import pandas as pd
 from feeds.filed_price_peers import BAND, unlike_peers
 from feeds.issuers import issuer_columns
 from feeds.panel import PricePanel
-from feeds.transaction_table import TransactionTable, checked_price, dollar_value
+from feeds.sessions import NEW_YORK
+from feeds.transaction_table import LARGEST_PRICE_USD, TransactionTable, checked_price, dollar_value
 
 _DAYS_BACK = 5
 REPAIRED, OUT_OF_RANGE, UNLIKE_PEERS = "price_was_total", "price_out_of_range", "price_unlike_peers"
@@ -30,7 +31,8 @@ def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable
     shares lies within, the total was filed: the quotient is used, flag ``price_was_total``. Any other
     gets NaN and the flag ``price_out_of_range``: out of dollar features, still counted as an insider's
     trade. Decimal shifts are not guessed. Rows without a bar to compare with (within 5 days before the
-    trade's day) are left as they are. An issuer's price need fit one of its listed classes.
+    trade's day, which may not be after the acceptance's) are left as they are. An issuer's price need fit one
+    of its listed classes.
 
     Against adjusted prices, one that is far from the factor which other insiders' filings of those weeks
     share gets NaN and the flag ``price_unlike_peers``; a note says that no more could be done.
@@ -55,7 +57,7 @@ def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable
             f"filed prices were compared only with each other: the price source is {panel.price_basis}, not as_traded"
         )
         table = table if note in table.notes else replace(table, notes=(*table.notes, note))
-    return _written(table, asked, checked, marks)
+    return _written(table, asked, np.where(checked <= LARGEST_PRICE_USD, checked, np.nan), marks)
 
 
 def _market_trades(rows: pd.DataFrame) -> np.ndarray:
@@ -104,7 +106,7 @@ def _ranges(rows: pd.DataFrame, table: TransactionTable, panel: PricePanel) -> t
     """Return the source's low and high of each row's day, shape [rows, classes of an issuer]; NaN unknown."""
     days, sessions = rows["transacted_on_checked"].to_numpy(), panel.sessions.to_numpy().astype("datetime64[s]")
     at = np.searchsorted(sessions, days, side="right") - 1
-    near = (at >= 0) & (days - sessions[at] <= np.timedelta64(_DAYS_BACK, "D"))
+    near = (at >= 0) & (days - sessions[at] <= np.timedelta64(_DAYS_BACK, "D")) & (days <= _accepted_on(rows))
     issuers = pd.Index(sorted(table.tickers["cik"].unique()))
     owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
     own = issuers.get_indexer(pd.Index(rows["issuer_cik"]))
@@ -113,6 +115,12 @@ def _ranges(rows: pd.DataFrame, table: TransactionTable, panel: PricePanel) -> t
     fits = (columns >= 0) & near[:, None] & (owner[at, columns] == own[:, None])
     low, high = (np.where(fits, panel.source_price(name)[at, columns], np.nan) for name in ("low", "high"))
     return low, high
+
+
+def _accepted_on(rows: pd.DataFrame) -> np.ndarray:
+    """Return the day of acceptance in New York; a later day's prices are not known to the filing."""
+    local = rows["accepted_at"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
+    return np.asarray(local.dt.normalize().to_numpy().astype("datetime64[s]"))
 
 
 def _columns_of_issuers(owner: np.ndarray, n_issuers: int) -> np.ndarray:

@@ -229,5 +229,5 @@ def _has_part(column: Column, events: Events, valid: np.ndarray, at: int) -> np.
     if column.latest is not None:
         moment = getattr(events, column.latest)
         return counted & (moment == moment[counted].max(initial=-1))
-    since = events.start if column.window == 1 else events.anchor
+    since = events.reported if column.window == 1 else events.anchor
     return counted & (at - since < (column.window or 0))

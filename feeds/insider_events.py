@@ -1,10 +1,11 @@
 """What insider features count: open-market purchases and sales, placed on sessions.
 
 Out of the table come the rows of the non-derivative table with code P acquired or S disposed, of a
-listed issuer that the source covers, timed, of common stock, and not another report of the same trade.
-Grants, exercises, tax withholding, gifts and table II never enter. Ten-percent owners who are
-neither officers nor directors (funds, parent companies) are kept apart from the insiders. A row
-whose price cannot be true counts its person and adds no dollars.
+listed issuer that the source covers, timed, and of common stock. Several reports of the same trade
+count as one, whose owners and roles are those known by then (`feeds.joint_versions`). Grants, exercises,
+tax withholding, gifts and table II never enter. Ten-percent owners who are neither officers nor
+directors (funds, parent companies) are kept apart from the insiders. A row whose price or number of
+shares cannot be true counts its person and adds no dollars.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import pandas as pd
 
 from feeds.form4 import is_common_stock
 from feeds.insider_routine import classify
+from feeds.joint_versions import counted_versions
 from feeds.sessions import session_closes, trading_sessions
+from feeds.transaction_table import credible_shares, dollar_value
 
 _EARLIEST = pd.Timestamp("1990-01-02")
 # Far beyond any session: "never replaced".
 NEVER = np.int64(2**40)
-_CENTS_LIMIT = 1e15
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Events:
-    """Counted rows as arrays of length M, in the order of acceptance.
+    """Counted rows as arrays of length M, in the order in which they count.
 
     Attributes
     ----------
@@ -82,7 +84,9 @@ class Events:
         Value in US cents, 0 where the price is unusable. Whole cents, so that sums do not depend on
         their order and a window that empties is exactly 0.
     start, stop : ndarray of int64
-        Clock rows between which this version of the row is the valid one, `stop` excluded.
+        Clock rows between which this version of the trade is the valid one, `stop` excluded.
+    reported : ndarray of int64
+        Clock row in which the version's latest filing became known; `start` or before it.
     anchor : ndarray of int64
         Clock row at which the trade's first version became known: windows count from here, so that
         an amendment corrects a trade and does not repeat it.
@@ -107,6 +111,7 @@ class Events:
     cents: np.ndarray
     start: np.ndarray
     stop: np.ndarray
+    reported: np.ndarray
     anchor: np.ndarray
     routine: np.ndarray
     role: np.ndarray
@@ -120,13 +125,16 @@ class Events:
 
 
 def market_rows(rows: pd.DataFrame, issuers: pd.Index) -> pd.DataFrame:
-    """Return the rows of a table that can count, of insiders and ten-percent owners alike."""
+    """Return the versions of trades that can count, of insiders and ten-percent owners alike.
+
+    Columns of the table and those of `feeds.joint_versions.counted_versions`; in the order in which they count.
+    """
     code, direction = rows["code"], rows["acquired_disposed"]
     kept = rows[((code == "P") & (direction == "A")) | ((code == "S") & (direction == "D"))]
-    kept = kept[(kept["table"] == "N") & kept["accepted_at"].notna() & kept["duplicate_of"].isna()]
+    kept = kept[(kept["table"] == "N") & kept["accepted_at"].notna()]
     kept = kept[kept["issuer_cik"].isin(issuers)]
     common = {title: is_common_stock(title) for title in kept["security_title"].unique()}
-    return kept[np.array([common[title] for title in kept["security_title"]], dtype=bool)]
+    return counted_versions(kept[np.array([common[title] for title in kept["security_title"]], dtype=bool)])
 
 
 def of_large_holders(rows: pd.DataFrame) -> pd.Series:
@@ -137,7 +145,7 @@ def of_large_holders(rows: pd.DataFrame) -> pd.Series:
 def events_of(rows: pd.DataFrame, issuers: pd.Index, clock: Clock) -> Events:
     """Return `market_rows` as arrays; `issuers` are the source's, in the order of the features."""
     person = persons(rows)
-    value = (rows["shares"] * rows["price_checked"]).fillna(0).clip(0, _CENTS_LIMIT / 100)
+    value = dollar_value(rows).fillna(0)
     return Events(
         index=rows.index.to_numpy(),
         issuer=issuers.get_indexer(pd.Index(rows["issuer_cik"])).astype(np.int64),
@@ -145,10 +153,11 @@ def events_of(rows: pd.DataFrame, issuers: pd.Index, clock: Clock) -> Events:
         filing=np.asarray(pd.factorize(rows["accession"])[0], dtype=np.int64),
         buy=(rows["code"] == "P").to_numpy(),
         cents=np.rint(value.to_numpy() * 100).astype(np.int64),
-        start=clock.rows(rows["accepted_at"]),
-        stop=clock.rows(rows["valid_to"]),
+        start=clock.rows(rows["counted_from"]),
+        stop=clock.rows(rows["counted_to"]),
+        reported=clock.rows(rows["accepted_at"]),
         anchor=clock.rows(rows["first_accepted_at"]),
-        routine=classify(person, rows["transacted_on_checked"].to_numpy(), rows["accepted_at"], rows["valid_to"]),
+        routine=classify(person, rows["transacted_on_checked"].to_numpy(), rows["counted_from"], rows["counted_to"]),
         role=rows["role"].to_numpy().astype(str),
         plan=rows["plan_10b5_1"].to_numpy().astype(str),
         conviction=_conviction(rows),
@@ -158,7 +167,8 @@ def events_of(rows: pd.DataFrame, issuers: pd.Index, clock: Clock) -> Events:
 
 def _conviction(rows: pd.DataFrame) -> np.ndarray:
     """Return shares / shares held before the trade."""
-    shares, after = rows["shares"].to_numpy(), rows["shares_after"].to_numpy()
+    shares = rows["shares"].where(credible_shares(rows)).to_numpy()
+    after = rows["shares_after"].to_numpy()
     before = np.where((rows["code"] == "P").to_numpy(), after - shares, after + shares)
     ratio = np.divide(shares, before, out=np.full_like(shares, np.nan), where=before > 0)
     return np.where((before == 0) & (shares > 0), np.inf, ratio)
@@ -168,7 +178,7 @@ def persons(rows: pd.DataFrame) -> np.ndarray:
     """Number the insiders behind rows, by owner CIK within each issuer.
 
     Owners who file together count as one: a joint filing takes the number of the member known
-    longest. Rows are gone through in the order of acceptance and no number is ever revised, so a
+    longest. Rows are gone through in the order in which they count and no number is ever revised, so a
     later joint filing does not merge earlier counts.
     """
     first_owner = [owners[0] if owners else "" for owners in rows["owner_ciks"]]

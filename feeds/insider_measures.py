@@ -97,7 +97,7 @@ class Measures:
     def new_filings(self) -> np.ndarray:
         """Return the number of filings whose counted rows became known in the session."""
         events = self.insiders
-        end = np.minimum(events.start + 1, events.stop)
+        end = np.minimum(events.reported + 1, events.stop)
         return self._at_tickers(distinct_in_intervals(events.issuer, events.filing, events.start, end, self.shape))
 
     @cached_property

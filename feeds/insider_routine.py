@@ -30,7 +30,8 @@ def classify(person: np.ndarray, traded_on: np.ndarray, accepted_at: pd.Series, 
     traded_on : ndarray of datetime64, shape [M]
         NaT gives ``UNCLASSIFIED``.
     accepted_at, valid_to : Series of UTC instants, length M
-        Only versions accepted before New Year (New York) and not replaced by then are looked at.
+        Only versions accepted before New Year (New York) and not replaced by then are looked at. A trade
+        dated in a later year than its acceptance was one of that year.
 
     Returns
     -------
@@ -38,11 +39,12 @@ def classify(person: np.ndarray, traded_on: np.ndarray, accepted_at: pd.Series, 
 
     Notes
     -----
-    **Known at** January 1 of the trade's year, so never after the trade's own acceptance.
+    **Known at** January 1 of the trade's year, or of its acceptance's where that is earlier: never after it.
     """
     days = pd.Series(traded_on)
-    year, month = days.dt.year.fillna(0).to_numpy(dtype=np.int64), days.dt.month.fillna(1).to_numpy(dtype=np.int64)
-    usable_from, usable_to = _new_york_year(accepted_at) + 1, _new_york_year(valid_to)
+    accepted, usable_to = _new_york_year(accepted_at), _new_york_year(valid_to)
+    year = np.minimum(days.dt.year.fillna(0).to_numpy(dtype=np.int64), accepted)
+    month, usable_from = days.dt.month.fillna(1).to_numpy(dtype=np.int64), accepted + 1
     insider_year = person.astype(np.int64) * 10_000
     months, years = [], []
     for back in range(1, _YEARS + 1):

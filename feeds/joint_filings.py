@@ -15,14 +15,14 @@ officers (two of one company settled 5,471 restricted units each on one day, one
 Inside one filing nothing is collapsed: equal tranches are real, and the k-th of one filing can only
 be the k-th of another. A form holds 30 lines, so a long list of trades goes out as several filings:
 equal lots of the same owners from one agent within 15 minutes are tranches too when the holdings
-after them differ. The later row names the earlier in `duplicate_of` and stays in the table.
+after them differ. The later row names the earlier in `duplicate_of` and stays in the table, because
+the later filing may know more: who else owned the shares, and what office they hold. What counts when
+is decided by `feeds.joint_versions`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 from typing import Any
 
 import pandas as pd
@@ -42,54 +42,82 @@ _COLUMNS = [
 
 
 def mark_duplicates(rows: pd.DataFrame, replacements: dict[int, int]) -> pd.DataFrame:
-    """Fill `duplicate_of` with the accession that reported the same trade first.
+    """Fill `duplicate_of` and `first_report`.
 
     Parameters
     ----------
     rows : DataFrame
         Sorted by acceptance (unknown last), unique index.
     replacements : dict
-        From `apply_amendments`: a row that replaced another is a duplicate if the replaced one was.
+        From `apply_amendments`: a row that replaced another tells of the trade that the replaced one told of.
+
+    Returns
+    -------
+    rows : DataFrame
+        `duplicate_of`: accession of the filing that told of the same trade first; None in that filing
+        and its amendments. `first_report`: key of the row that told of the trade first, None on that row.
 
     Notes
     -----
     **Known at** the row's own acceptance: only earlier rows decide.
     """
-    told = rows["shares"].notna() & rows["transacted_on"].notna() & rows["code"].notna()
-    plain = {title: " ".join(title.lower().split()) for title in rows["security_title"].dropna().unique()}
-    keyed = rows.loc[told, [*_COLUMNS]].assign(security=rows["security_title"].map(plain))
-    keyed = keyed.drop(index=list(replacements), errors="ignore")
-    keyed = keyed[keyed.duplicated(_KEY, keep=False)]
-    duplicates: dict[Any, str] = {}
-    groups = keyed.groupby(_KEY, dropna=False, sort=False)
-    keyed = keyed.assign(group=groups.ngroup())[groups["accession"].transform("nunique") > 1]
-    # All at once and then by group: a frame per group costs a hundred times more.
-    rows_by_group = keyed.sort_values("group", kind="stable").itertuples()
-    for _, group in itertools.groupby(rows_by_group, key=lambda row: row.group):
-        duplicates |= _duplicates_in(group)
-    for new, old in replacements.items():
-        if old in duplicates:
-            duplicates[new] = duplicates[old]
-    rows = rows.copy()
-    if duplicates:
-        rows.loc[list(duplicates), "duplicate_of"] = pd.Series(duplicates, dtype=object)
+    earlier = _earlier_reports(_alike(rows), replacements)
+    if not earlier:
+        return rows
+    first = {row: _origin(row, earlier) for row in earlier}
+    amended = {row: _origin(row, replacements) for row in earlier}
+    again = [row for row in earlier if first[row] != amended[row]]
+    rows, positions = rows.copy(), list(first.values())
+    rows.loc[list(first), "first_report"] = pd.Series(row_keys(rows.loc[positions]).to_numpy(), index=list(first))
+    told_in = rows.loc[[first[row] for row in again], "accession"].to_numpy()
+    rows.loc[again, "duplicate_of"] = pd.Series(told_in, index=again, dtype=object)
     return rows
 
 
-def _duplicates_in(group: Iterable[Any]) -> dict[Any, str]:
-    """Return index → accession of the first report, for rows that agree in everything of the key."""
-    seen: list[tuple[int, Any]] = []
-    found: dict[Any, str] = {}
+def row_keys(rows: pd.DataFrame) -> pd.Series:
+    """Return the stable key of each row as one text: ``accession:table:ordinal``."""
+    return rows["accession"] + ":" + rows["table"] + ":" + rows["ordinal"].astype(str)
+
+
+def _alike(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that agree in everything of the key with one of another filing, with their `group`."""
+    told = rows["shares"].notna() & rows["transacted_on"].notna() & rows["code"].notna()
+    plain = {title: " ".join(title.lower().split()) for title in rows["security_title"].dropna().unique()}
+    keyed = rows.loc[told, [*_COLUMNS]].assign(security=rows["security_title"].map(plain))
+    keyed = keyed[keyed.duplicated(_KEY, keep=False)]
+    groups = keyed.groupby(_KEY, dropna=False, sort=False)
+    return keyed.assign(group=groups.ngroup())[groups["accession"].transform("nunique") > 1]
+
+
+def _earlier_reports(alike: pd.DataFrame, replacements: dict[int, int]) -> dict[int, int]:
+    """Return row → an earlier row that tells of the same trade: the one that it replaces, or another's report."""
+    earlier = dict(replacements)
+    seen: dict[int, list[tuple[int, Any]]] = defaultdict(list)
     tranche: Counter[Any] = Counter()
-    for row in group:
-        tranche[row.accession] += 1
-        number = tranche[row.accession]
-        for other_number, other in seen:
-            if other_number == number and other.accession != row.accession and _one_trade(other, row):
-                found[row.Index] = found.get(other.Index, other.accession)
+    row: Any
+    for row in alike.itertuples():
+        tranche[row.group, row.accession] += 1
+        number, told_before = tranche[row.group, row.accession], seen[row.group]
+        for other_number, other in told_before:
+            if other_number == number and other.accession != row.accession and _new_link(other, row, earlier):
+                earlier[row.Index] = other.Index
                 break
-        seen.append((number, row))
-    return found
+        told_before.append((number, row))
+    return earlier
+
+
+def _new_link(other: Any, row: Any, earlier: dict[int, int]) -> bool:
+    """Tell whether two rows are one trade, which their amendments do not tell already."""
+    replaced = earlier.get(row.Index)
+    if replaced is not None and _origin(replaced, earlier) == _origin(other.Index, earlier):
+        return False
+    return _one_trade(other, row)
+
+
+def _origin(row: int, earlier: dict[int, int]) -> int:
+    while row in earlier:
+        row = earlier[row]
+    return row
 
 
 def _one_trade(first: Any, second: Any) -> bool:

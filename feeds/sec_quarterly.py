@@ -71,6 +71,7 @@ _YES, _NO = 1, 0
 # A ticker that an issuer states in fewer of its filings is a slip of the pen.
 _HABIT = 0.5
 _RIVAL = 0.1
+_RECENT_QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def read_sec_quarterly(
     directory : Path
         Holds consecutive quarters, ``{YYYY}q{Q}_form345.zip`` or extracted folders, and perhaps a
         ``tickers.csv`` (cik, ticker, from, to). Without that file a ticker belongs to the issuer that
-        states it in most filings, quarter by quarter.
+        states it in most filings of the quarter, if it did so in at least a tenth as many filings of the
+        last four quarters as any other.
     tickers : sequence of str or None
         Only the issuers of these; None for all, which takes several gigabytes for ten years.
     progress : Progress
@@ -170,12 +172,15 @@ def _tickers(directory: Path, sets: list[_Set]) -> pd.DataFrame:
 
 
 def _stated_tickers(sets: list[_Set]) -> pd.DataFrame:
-    """Say who held each ticker when, from the symbols that issuers state."""
+    """Say who held each ticker when, from the symbols that issuers state.
+
+    **Known at** the end of each quarter: sets of later quarters change nothing in earlier ones, but for a
+    ticker that no earlier quarter names, whose first holder has held it since ever.
+    """
     stated = pd.concat([_habitual_symbols(one, order) for order, one in enumerate(sets)], ignore_index=True)
-    strength = stated.groupby(["ticker", "cik"], sort=False)["filings"].transform("sum")
-    leader = strength.groupby(stated["ticker"]).transform("max")
+    own, leader = _strengths(stated)
     # Whoever states another's ticker by mistake does it seldom, beside its true holder.
-    stated = stated[strength >= _RIVAL * leader]
+    stated = stated[own >= _RIVAL * leader]
     order = ["ticker", "quarter", "filings", "cik"]
     held = stated.sort_values(order, ascending=[True, True, False, True]).drop_duplicates(["ticker", "quarter"])
     new = (held["ticker"] != held["ticker"].shift()) | (held["cik"] != held["cik"].shift())
@@ -187,6 +192,22 @@ def _stated_tickers(sets: list[_Set]) -> pd.DataFrame:
     # An issuer that states no ticker of its own is kept, without a name.
     nameless = set().union(*(one.submissions["ISSUERCIK"] for one in sets)) - set(spans["cik"])
     return ticker_frame([*rows, *((cik, "", None, None) for cik in sorted(nameless))])
+
+
+def _strengths(stated: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return, per row, the filings of the last year that name the ticker: by this issuer, and by whoever did most.
+
+    A year back, not all time: who has taken over a delisted company's ticker need not outweigh its whole past.
+    """
+    own, leader = np.zeros(len(stated)), np.zeros(len(stated))
+    for quarter in stated["quarter"].unique():
+        recent = stated[stated["quarter"].between(quarter - _RECENT_QUARTERS + 1, quarter)]
+        filings = recent.groupby(["ticker", "cik"])["filings"].sum()
+        most = filings.groupby(level="ticker").max()
+        at = (stated["quarter"] == quarter).to_numpy()
+        own[at] = filings.reindex(pd.MultiIndex.from_frame(stated.loc[at, ["ticker", "cik"]]))
+        leader[at] = most.reindex(stated.loc[at, "ticker"])
+    return own, leader
 
 
 def _habitual_symbols(one: _Set, order: int) -> pd.DataFrame:

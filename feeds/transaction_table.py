@@ -56,6 +56,7 @@ COLUMN_KINDS: dict[str, str] = {
     "transacted_on_checked": _DATE,
     "original_filed_on": _DATE,
     "first_accepted_at": _INSTANT,
+    "first_report": _TEXT,
 }
 COLUMNS = tuple(COLUMN_KINDS)
 # Seconds, not nanoseconds: filed dates hold typos such as the year 0022, which are kept as filed.
@@ -69,6 +70,12 @@ _DTYPES: dict[str, Any] = {
     _INSTANT: "datetime64[ns, UTC]",
 }
 TICKER_COLUMNS = ("cik", "ticker", "first", "last")
+MOST_SHARES = 1e11
+"""More than any company listed in New York has outstanding."""
+LARGEST_PRICE_USD = 1e7
+"""More than ten times the dearest share (Berkshire Hathaway's class A, some 0.8 million)."""
+LARGEST_VALUE_USD = 1e12
+"""A trillion: more than any trade."""
 
 
 class Refusal(NamedTuple):
@@ -101,9 +108,14 @@ class TransactionTable:
           `accepted_at` except for a row that replaced an earlier one.
         - `amendment_of`: on a 4/A, accession of the filing that it amends; None where not found.
         - `duplicate_of`: accession that reported the same trade earlier; None where first.
+        - `first_report`: ``accession:table:ordinal`` of the row that told of the trade first, on every later
+          row about it (other owners' reports and amendments); None on that row itself.
         - `price_checked` (USD a share): `price`, repaired or NaN where it cannot be true.
         - `transacted_on_checked`: the trade's day, or the period of report where that cannot be true.
-        - `value_usd`: shares × `price_checked`; NaN in the derivative table, whose prices are notionals.
+        - `value_usd`: shares × `price_checked`; NaN in the derivative table, whose prices are notionals,
+          and where it cannot be true.
+        - `flags`: of the document (`feeds.form4`), its amendment (`feeds.amendments`), its issuer
+          (`feeds.issuers`), its amounts (`flag_absurd_amounts`), its price (`feeds.filed_prices`).
         - `ticker`: None on owner-side rows (flag ``owner_side``), and where an issuer states none
           (``ticker_unknown``).
     refused : tuple of Refusal
@@ -159,7 +171,7 @@ def frame_of_filings(filings: Iterable[Filing]) -> pd.DataFrame:
     columns = list(zip(*records, strict=True)) if records else [()] * len(_RAW_COLUMNS)
     raw = {name: _array(list(values), COLUMN_KINDS[name]) for name, values in zip(_RAW_COLUMNS, columns, strict=True)}
     frame = pd.DataFrame(raw, index=pd.RangeIndex(len(records)))
-    for name in ("ticker", "amendment_of", "duplicate_of"):
+    for name in ("ticker", "amendment_of", "duplicate_of", "first_report"):
         frame[name] = _nothing(len(frame))
     frame["valid_to"] = pd.Series(pd.NaT, index=frame.index, dtype=_DTYPES[_INSTANT])
     frame["first_accepted_at"] = frame["accepted_at"]
@@ -169,14 +181,48 @@ def frame_of_filings(filings: Iterable[Filing]) -> pd.DataFrame:
 
 
 def checked_price(rows: pd.DataFrame) -> pd.Series:
-    """Return the filed price, NaN where a purchase or sale on the market has none above zero."""
+    """Return the filed price, NaN where a purchase or sale on the market has none above zero, or one beyond any."""
     market_trade = (rows["table"] == "N") & rows["code"].isin(["P", "S"])
-    return rows["price"].mask(market_trade & ~(rows["price"] > 0))
+    return rows["price"].mask(market_trade & ~((rows["price"] > 0) & (rows["price"] <= LARGEST_PRICE_USD)))
+
+
+def credible_shares(rows: pd.DataFrame) -> pd.Series:
+    """Tell which numbers of shares can have been traded: none below zero, none beyond what any company has issued."""
+    return (rows["shares"] >= 0) & (rows["shares"] <= MOST_SHARES)
 
 
 def dollar_value(rows: pd.DataFrame) -> pd.Series:
-    """Return shares × `price_checked` in USD, NaN for the derivative table."""
-    return (rows["shares"] * rows["price_checked"]).where(rows["table"] == "N")
+    """Return shares × `price_checked` in USD; NaN for the derivative table, and where it cannot be true."""
+    value = rows["shares"].where(credible_shares(rows)) * rows["price_checked"]
+    return value.where((rows["table"] == "N") & (value <= LARGEST_VALUE_USD))
+
+
+def flag_absurd_amounts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Flag amounts that no trade can have; they stay as filed and enter no dollars.
+
+    ``shares_negative``    fewer than no shares
+    ``shares_implausible`` more shares than any company has issued (`MOST_SHARES`)
+    ``price_implausible``  a negative price, or beyond any share's (`LARGEST_PRICE_USD`); not in the derivative
+                           table, whose prices are notionals
+    ``value_implausible``  the two are possible, their product is not (`LARGEST_VALUE_USD`)
+    """
+    shares, price, plain = rows["shares"], rows["price"], rows["table"] == "N"
+    marks = {
+        "shares_negative": shares < 0,
+        "shares_implausible": shares > MOST_SHARES,
+        "price_implausible": plain & ((price < 0) | (price > LARGEST_PRICE_USD)),
+    }
+    value = shares * price
+    marks["value_implausible"] = (
+        plain & (value > LARGEST_VALUE_USD) & ~(shares > MOST_SHARES) & (price <= LARGEST_PRICE_USD)
+    )
+    absurd = np.logical_or.reduce([mark.to_numpy() for mark in marks.values()])
+    if not absurd.any():
+        return rows
+    flags = rows["flags"].copy()
+    for row in rows.index[absurd]:
+        flags[row] = [*flags[row], *(name for name, mark in marks.items() if mark[row])]
+    return rows.assign(flags=flags)
 
 
 _FILING_COLUMNS = (

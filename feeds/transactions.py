@@ -30,6 +30,7 @@ from feeds.transaction_table import (
     Refusal,
     TransactionTable,
     coverage_of,
+    flag_absurd_amounts,
     frame_of_filings,
     ticker_frame,
 )
@@ -154,7 +155,8 @@ def complete(
     Parameters
     ----------
     raw : DataFrame
-        Columns `transaction_table.COLUMNS`; `ticker`, `amendment_of`, `duplicate_of`, `valid_to` empty.
+        Columns `transaction_table.COLUMNS`; `ticker`, `amendment_of`, `duplicate_of`, `first_report` and
+        `valid_to` empty.
 
     Notes
     -----
@@ -164,7 +166,7 @@ def complete(
     order = ["accepted_at", "accession", "table", "ordinal"]
     ascending = [True, True, False, True]
     rows = raw.sort_values(order, ascending=ascending, ignore_index=True, na_position="last")
-    rows, replacements = apply_amendments(assign_tickers(rows, tickers))
+    rows, replacements = apply_amendments(flag_absurd_amounts(assign_tickers(rows, tickers)))
     return TransactionTable(
         rows=mark_duplicates(rows, replacements),
         refused=refused,

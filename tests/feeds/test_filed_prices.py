@@ -133,3 +133,21 @@ def test_check_prices_of_real_filings_exclude_the_one_typo_whatever_splits_later
     rows = check_prices(read_filings(real_data / "filings"), panel).rows
     found = rows[["price_unlike_peers" in flags for flags in rows["flags"]]]
     assert found[["accession", "price"]].to_numpy().tolist() == [["0001209191-23-018495", 188_139.0]]
+
+
+def test_check_prices_day_after_the_acceptance_is_compared_with_no_bar(make_panel):
+    """What a later day's prices were is not known to a filing, whatever date stands in it."""
+    panel = make_panel(sessions=40, tickers=2)
+    made = table(filing(texts.transaction("P", 50, 9_000)))
+    late = made.rows.assign(transacted_on_checked=np.datetime64("2015-02-06", "s"))
+    assert check_prices(made, panel).rows["price_checked"].isna().tolist() == [True]
+    assert check_prices(replace(made, rows=late), panel).rows["price_checked"].tolist() == [9_000]
+
+
+def test_check_prices_total_beyond_any_price_is_repaired_where_there_is_a_bar(make_panel):
+    panel = make_panel(sessions=40, tickers=2)
+    made = table(filing(texts.transaction("P", 400_000, 50 * 400_000)))
+    assert (made.rows["flags"][0], made.rows["price_checked"].isna()[0]) == (["price_implausible"], True)
+    row = check_prices(made, panel).rows.iloc[0]
+    assert (row["price_checked"], row["value_usd"]) == (50, 20_000_000)
+    assert row["flags"] == ["price_implausible", "price_was_total"]

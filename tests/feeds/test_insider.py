@@ -100,6 +100,42 @@ def test_features_price_far_from_the_tape_adds_no_dollars():
     assert values(made, "ins_cluster_21", panel=AS_TRADED).max() == 0.2
 
 
+@pytest.mark.parametrize(
+    ("shares", "price", "flags"),
+    [
+        ("1e300", 10, ["shares_implausible"]),
+        (100, "1e300", ["price_implausible"]),
+        (-100, 10, ["shares_negative"]),
+        (100, -10, ["price_zero", "price_implausible"]),
+        (-100, -10, ["price_zero", "shares_negative", "price_implausible"]),
+        ("9e10", 1_000_000, ["value_implausible"]),
+        ("1e300", "1e300", ["shares_implausible", "price_implausible"]),
+        ("5e8", 30, []),
+        (100, 800_000, []),
+    ],
+)
+def test_features_absurd_amounts_are_flagged_and_add_no_dollars(shares, price, flags):
+    made = table(filing(texts.transaction("P", shares, price, after=5_000)))
+    row = made.rows.iloc[0]
+    assert row["flags"] == flags
+    assert math.isnan(row["value_usd"]) == bool(flags)
+    assert (values(made, "ins_buy_21").max() > 0) == (not flags)
+    # An insider bought all the same.
+    assert values(made, "ins_cluster_21").max() == 0.2
+
+
+def test_features_absurd_number_of_shares_tells_no_conviction():
+    made = table(filing(texts.transaction("P", -100, 10, after=0)))
+    found = insider_features(made, PANEL, ("ins_conviction_21",)).values[:, 0, 0]
+    assert set(found[~np.isnan(found)]) == {0}
+    assert np.isnan(found).sum() == 21
+
+
+def test_flags_of_notional_prices_in_the_derivative_table_say_nothing():
+    made = table(filing(texts.transaction("P", 1, 1_265_000_000, table="D")))
+    assert made.rows["flags"].tolist() == [[]]
+
+
 def test_features_sold_dollars_and_net_ratio_of_distinct_persons():
     sellers = [filing(texts.transaction("S"), number=n, owners=[{"cik": f"000000900{n}"}]) for n in (1, 2, 3)]
     again = filing(texts.transaction("S", 40), number=4, accepted="20150205120000")
@@ -289,6 +325,15 @@ def test_classify_history_replaced_before_new_year_does_not_count():
     days = ["2012-12-02", "2013-12-20", "2014-12-05", "2015-03-01"]
     assert classes(days, days, [None, None, "2014-12-20", None])[3] == UNCLASSIFIED
     assert classes(days, days, [None, None, "2015-01-20", None])[3] == ROUTINE
+
+
+def test_classify_trade_dated_after_its_acceptance_belongs_to_the_year_of_acceptance():
+    """A year typed wrong never asks for a New Year that nobody has seen."""
+    days = ["2012-05-02", "2013-05-20", "2014-05-10", "2015-05-12", "2016-09-01"]
+    accepted = [*days[:4], "2015-09-02"]
+    assert classes(days, accepted)[4] == ROUTINE
+    assert classes([days[0], days[1], days[3]], [days[0], days[1], days[2]])[2] == UNCLASSIFIED
+    assert classes([*days[:2], days[3], "2015-09-01"], [*days[:3], "2015-09-02"])[3] == ROUTINE
 
 
 def test_explain_lists_the_filings_behind_a_session():

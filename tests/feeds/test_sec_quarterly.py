@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from feeds.errors import InputError
 from feeds.form4 import parse_submission
 from feeds.insider import insider_features
-from feeds.sec_quarterly import read_sec_quarterly
+from feeds.issuers import issuer_columns
+from feeds.sec_quarterly import _Set, _stated_tickers, read_sec_quarterly
 from feeds.transactions import COLUMNS, read_parquet, table_of_filings, ticker_frame, write_parquet
 from tests.feeds import filing_texts as texts
 from tests.feeds.quarterly_sets import AMENDED, FIRST, SECOND, footnote, owner, submission, trade, write_set
@@ -188,6 +192,85 @@ def test_read_sec_quarterly_only_the_tickers_asked_for(tmp_path):
     # The source still covers the time of all filings.
     assert table.coverage is not None
     assert table.complete_until == pd.Timestamp("2023-04-01", tz="UTC")
+
+
+MONTHS = {1: "JAN", 2: "APR", 3: "JUL", 4: "OCT"}
+
+
+def stating(cik, symbol, quarter, count, year=2023):
+    """Filings of a quarter in which an issuer states a ticker, from the tenth of its first month on."""
+    said = {"ISSUERCIK": cik, "ISSUERTRADINGSYMBOL": symbol}
+    return [
+        submission(f"{int(cik):010d}-{year % 100}-{quarter}{n:05d}", f"{10 + n}-{MONTHS[quarter]}-{year}", **said)
+        for n in range(count)
+    ]
+
+
+def write_quarters(folder, *quarters):
+    for number, submissions in enumerate(quarters):
+        write_set(folder / f"{2023 + number // 4}q{number % 4 + 1}_form345.zip", submissions)
+    return folder
+
+
+def spans(folder):
+    return read_sec_quarterly(folder).tickers.astype(str).to_numpy().tolist()
+
+
+def test_read_sec_quarterly_slip_of_the_pen_takes_no_ticker_while_its_holder_is_silent(tmp_path):
+    """In the second quarter only 102 states it, once; a tenth of the holder's filings would do."""
+    slip = write_quarters(tmp_path / "slip", stating("101", "OLD", 1, 12), stating("102", "OLD", 2, 1))
+    assert spans(slip) == [["0000000102", "", "NaT", "NaT"], ["0000000101", "OLD", "NaT", "NaT"]]
+    taken = write_quarters(tmp_path / "taken", stating("101", "OLD", 1, 12), stating("102", "OLD", 2, 2))
+    assert spans(taken) == [
+        ["0000000101", "OLD", "NaT", "2023-04-09"],
+        ["0000000102", "OLD", "2023-04-10", "NaT"],
+    ]
+
+
+def test_read_sec_quarterly_old_holder_of_a_year_ago_does_not_keep_the_ticker(tmp_path):
+    later = [stating("102", "OLD", number, 1) for number in (2, 3, 4)]
+    folder = write_quarters(tmp_path, stating("101", "OLD", 1, 20), *later, stating("102", "OLD", 1, 1, year=2024))
+    # From 2023q2 to 2023q4 one to three filings of 102 stand against twenty; three are a tenth of them.
+    assert spans(folder)[-1] == ["0000000102", "OLD", "2023-07-10", "NaT"]
+
+
+def holders(quarters):
+    """Say who held which ticker, without the detour over files; quarters are {(cik, symbol): filings}."""
+    sets = []
+    for number, held in enumerate(quarters):
+        filings = [
+            one
+            for (cik, symbol), count in held.items()
+            for one in stating(cik, symbol, number % 4 + 1, count, 2023 + number // 4)
+        ]
+        sets.append(_Set(None, pd.DataFrame(filings), pd.Index([])))
+    return _stated_tickers(sets)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.tuples(
+                st.sampled_from(["0000000101", "0000000102", "0000000103"]), st.sampled_from(["OLD", "NEW", "NONE"])
+            ),
+            st.sampled_from([1, 1, 2, 15]),
+            min_size=1,
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    st.data(),
+)
+def test_stated_tickers_later_quarters_change_no_earlier_holder(quarters, data):
+    known = data.draw(st.integers(1, len(quarters) - 1))
+    whole, early = holders(quarters), holders(quarters[:known])
+    end = pd.Timestamp(2023 + known // 4, 3 * (known % 4) + 1, 1)
+    days = pd.date_range("2023-01-01", end - pd.Timedelta(days=1))
+    issuers = pd.Index(["0000000101", "0000000102", "0000000103"])
+    names = tuple(sorted(set(early["ticker"]) - {""}))
+    found = issuer_columns(whole, names, days, issuers)
+    np.testing.assert_array_equal(found, issuer_columns(early, names, days, issuers))
 
 
 def test_read_sec_quarterly_ticker_belongs_to_its_habitual_holder_quarter_by_quarter(tmp_path):
