@@ -12,7 +12,7 @@ of the 4/A without a match are new (flag ``amendment_unmatched``).
 Whether a row corrects another or stands beside it is not always told. The holdings of the line do tell
 where both rows state them, because what was held before the trade is held after it less what it added:
 
-- same key, other amounts: a correction starts from the same holdings. A row that continues where the
+- same key, other amounts: a correction starts from the same holdings, or ends at the same. A row that continues where the
   other ended (or ends where it started) is a further tranche and replaces nothing. Where the holdings
   tell neither, the row replaces (its key is the same) and has the flag ``amendment_ambiguous``.
 - one part of the key *and* the amounts differ: a correction only if both start from the same holdings;
@@ -234,7 +234,7 @@ def _paired(new: list[_Row], old: list[_Row]) -> list[tuple[_Row, _Row]]:
             if match is not None:
                 free.remove(match)
                 pairs.append((row, match))
-                row.ambiguous = not _same_amounts(row, match) and not _same_start(row, match)
+                row.ambiguous = not (_same_amounts(row, match) or _same_holdings(row, match))
     summary = len(new) < len(old) and abs(sum(r.shares for r in new) - sum(r.shares for r in old)) < 0.5
     if summary:
         for row in new:
@@ -254,7 +254,11 @@ def _one_amount_corrected(new: _Row, old: _Row) -> bool:
 def _may_correct(new: _Row, old: _Row) -> bool:
     """Tell whether the holdings allow that one corrects the other, and is no further tranche of the same day."""
     further = _close(new.held_before, old.held_after) or _close(new.held_after, old.held_before)
-    return _same_start(new, old) or not further
+    return _same_holdings(new, old) or not further
+
+
+def _same_holdings(new: _Row, old: _Row) -> bool:
+    return _same_start(new, old) or _close(new.held_after, old.held_after)
 
 
 def _same_start(new: _Row, old: _Row) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
+from hypothesis import strategies as st
 
 from feeds.form4 import parse_submission
 from feeds.sessions import session_closes
@@ -31,3 +32,92 @@ def table(*filings, tickers=TICKERS, coverage=WHOLE):
     """A table of a source that states when it ends."""
     until = None if coverage is None else coverage.last
     return replace(table_of_filings(filings, tickers), coverage=coverage, complete_until=until)
+
+
+ROLES = (
+    {"director": 1},
+    {"director": 1, "officer": 1, "title": "CEO"},
+    {"director": 0, "officer": 1, "title": "Chief Financial Officer"},
+    {"director": 0, "officer": 1, "title": "General Counsel"},
+    {"director": 0, "ten": 1},
+)
+BOXES = ("", "<aff10b5One>1</aff10b5One>", "<aff10b5One>0</aff10b5One>")
+
+
+def owner(number, role=0):
+    return {"cik": f"00000090{number:02d}", **ROLES[role]}
+
+
+@st.composite
+def _days(draw, row, back):
+    """The day of a trade as filed: mostly a few sessions before, sometimes one that cannot be true, or none."""
+    sessions = AS_TRADED.sessions
+    plain = (sessions[draw(st.integers(max(0, row - 4), row - 1))] - back).strftime("%Y-%m-%d")
+    kind = draw(st.sampled_from(["plain"] * 6 + ["after", "next year", "far future", "year 22", "long ago", "none"]))
+    days = {
+        "after": (sessions[row] - back + pd.Timedelta(days=draw(st.integers(1, 40)))).strftime("%Y-%m-%d"),
+        "next year": f"{int(plain[:4]) + 1}{plain[4:]}",
+        "far future": f"2105{plain[4:]}",
+        "year 22": f"0022{plain[4:]}",
+        "long ago": f"{int(plain[:4]) - 1}{plain[4:]}",
+        "none": None,
+    }
+    return days.get(kind, plain)
+
+
+@st.composite
+def _trades(draw, row, back):
+    """A trade's arguments for `filing_texts.transaction`; amounts that cannot be true among them."""
+    return {
+        "code": draw(st.sampled_from("PPSM")),
+        "shares": draw(st.sampled_from([10, 10, 10, 20, 20, -5, "1e300"])),
+        "price": draw(st.sampled_from([50, 50, 50, 60, 5_000, 50_000, "1e300", None])),
+        "date": draw(_days(row, back)),
+        "nature": draw(st.sampled_from("DI")),
+        "after": draw(st.sampled_from([10, 20, 500, None])),
+    }
+
+
+@st.composite
+def some_filings(draw):
+    """Filings of three years before the panel (for what is routine) and along it.
+
+    Some repeat an earlier filing's trades under other owners and later roles, some amend one, all of the
+    trade or a part; dates, periods and amounts may be impossible.
+    """
+    filings, told = [], []
+    for number in range(draw(st.integers(0, 14))):
+        row = draw(st.integers(1, 100))
+        back = pd.Timedelta(days=364 * draw(st.sampled_from([0, 0, 0, 1, 2, 3])))
+        issuer = draw(st.sampled_from(["0000000101", "0000000102"]))
+        trades = draw(st.lists(_trades(row, back), max_size=2))
+        owners = draw(st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=2, unique=True))
+        form, original = "4", None
+        kind = draw(st.sampled_from(["new", "new", "again", "amended"]))
+        if told and kind != "new":
+            first_row, back, issuer, trades, first_owners = told[draw(st.integers(0, len(told) - 1))]
+            row = draw(st.integers(first_row, 110))
+            if kind == "amended":
+                form, owners = "4/A", first_owners
+                original = draw(st.sampled_from([AS_TRADED.sessions[first_row] - back, None]))
+                changed = {name: draw(_trades(row, back))[name] for name in draw(st.sets(st.sampled_from(_PARTS)))}
+                trades = [{**trade, **changed} for trade in trades]
+        told.append((row, back, issuer, trades, owners))
+        accepted = (CLOSES[row] - back + pd.Timedelta(hours=draw(st.integers(-5, 5)))).tz_convert("America/New_York")
+        stated = "" if original is None else f"<dateOfOriginalSubmission>{original:%Y-%m-%d}</dateOfOriginalSubmission>"
+        filings.append(
+            filing(
+                *([texts.transaction(**trade) for trade in trades] or [""]),
+                number=number,
+                form=form,
+                accepted=accepted.strftime("%Y%m%d%H%M%S"),
+                issuer=issuer,
+                owners=[owner(one, draw(st.integers(0, 4))) for one in owners],
+                period=draw(st.sampled_from(["2015-02-02", "2015-06-30", "2105-02-02", "0022-02-02"])),
+                extra=draw(st.sampled_from(BOXES)) + stated,
+            )
+        )
+    return filings
+
+
+_PARTS = ("code", "shares", "price", "date", "after")

@@ -58,10 +58,20 @@ def corrected(*rows):
         (1050, 10, True, ["amendment_unmatched"]),
         (950, 11, False, []),
         (950, 10, False, []),
+        (1000, 11, False, []),
         (None, 11, False, ["amendment_ambiguous"]),
         (777, 10, False, ["amendment_ambiguous"]),
     ],
-    ids=["next tranche", "tranche before", "same price", "correction", "shares corrected", "not told", "no relation"],
+    ids=[
+        "next tranche",
+        "tranche before",
+        "same price",
+        "correction",
+        "shares corrected",
+        "same end",
+        "not told",
+        "no relation",
+    ],
 )
 def test_amendment_row_of_the_same_key_replaces_unless_the_holdings_continue(after, price, original_stays, flags):
     """The original bought 100 and held 900 before, 1,000 after; the 4/A's row buys 50."""

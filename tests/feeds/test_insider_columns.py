@@ -16,27 +16,15 @@ from feeds.insider import ALL_INSIDER_COLUMNS, INSIDER_COLUMNS, explain, insider
 from feeds.insider_columns import COLUMNS, column_table
 from feeds.insider_windows import max_over_intervals
 from feeds.sessions import session_closes, trading_sessions
+from feeds.transaction_table import coverage_of
 from tests.feeds import filing_texts as texts
-from tests.feeds.insider_market import ADJUSTED, AS_TRADED, CLOSES, filing, table
-
-ROLES = (
-    {"director": 1},
-    {"director": 1, "officer": 1, "title": "CEO"},
-    {"director": 0, "officer": 1, "title": "Chief Financial Officer"},
-    {"director": 0, "officer": 1, "title": "General Counsel"},
-    {"director": 0, "ten": 1},
-)
-BOXES = ("", "<aff10b5One>1</aff10b5One>", "<aff10b5One>0</aff10b5One>")
+from tests.feeds.insider_market import ADJUSTED, AS_TRADED, BOXES, CLOSES, filing, owner, some_filings, table
 
 
 def at(made, session, ticker="T000", panel=ADJUSTED):
     found = insider_features(made, panel, ALL_INSIDER_COLUMNS)
     row, column = panel.sessions.get_loc(session), panel.tickers.index(ticker)
     return dict(zip(found.names, found.values[row, column], strict=True))
-
-
-def owner(number, role=0):
-    return {"cik": f"00000090{number:02d}", **ROLES[role]}
 
 
 def test_columns_are_declared_once_each_and_say_everything():
@@ -145,56 +133,23 @@ def test_max_over_intervals_agrees_with_a_loop():
     np.testing.assert_array_equal(max_over_intervals(issuer, start, end, value, (50, 3)), expected)
 
 
-@st.composite
-def some_filings(draw):
-    """Filings of three years before the panel (for what is routine) and along it, some of them amendments."""
-    filings = []
-    for number in range(draw(st.integers(0, 14))):
-        row = draw(st.integers(1, 100))
-        back = pd.Timedelta(days=364 * draw(st.sampled_from([0, 0, 0, 1, 2, 3])))
-        accepted = (CLOSES[row] - back + pd.Timedelta(hours=draw(st.integers(-5, 5)))).tz_convert("America/New_York")
-        day = AS_TRADED.sessions[draw(st.integers(max(0, row - 4), row - 1))] - back
-        owners = draw(st.lists(st.sampled_from([1, 2, 3, 4]), min_size=1, max_size=2, unique=True))
-        rows = [
-            texts.transaction(
-                draw(st.sampled_from("PPSM")),
-                draw(st.sampled_from([10, 20])),
-                draw(st.sampled_from([50, 50, 60, 5_000, 50_000])),
-                date=day.strftime("%Y-%m-%d"),
-                nature=draw(st.sampled_from("DI")),
-                after=draw(st.sampled_from([10, 500])),
-            )
-            for _ in range(draw(st.integers(0, 2)))
-        ]
-        original = f"<dateOfOriginalSubmission>{day:%Y-%m-%d}</dateOfOriginalSubmission>"
-        filings.append(
-            filing(
-                *(rows or [""]),
-                number=number,
-                form=draw(st.sampled_from(("4", "4", "4", "4/A"))),
-                accepted=accepted.strftime("%Y%m%d%H%M%S"),
-                issuer=draw(st.sampled_from(["0000000101", "0000000102"])),
-                owners=[owner(number, draw(st.integers(0, 4))) for number in owners],
-                extra=draw(st.sampled_from((*BOXES, original))),
-            )
-        )
-    return filings
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(some_filings(), some_filings(), st.integers(5, 100), st.sampled_from([AS_TRADED, ADJUSTED]))
-def test_features_up_to_a_cut_ignore_every_later_filing(filings, others, cut, panel):
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(some_filings(), some_filings(), st.integers(5, 100), st.sampled_from([AS_TRADED, ADJUSTED]), st.booleans())
+def test_features_up_to_a_cut_ignore_every_later_filing(filings, others, cut, panel, end_is_stated):
     """Later filings removed, others added in their place, later amendments among both: every column."""
 
-    def upto(made, on=panel):
+    def upto(held, on=panel):
+        made = table(*held)
+        if not end_is_stated:
+            made = replace(made, complete_until=None, coverage=coverage_of(made.rows["accepted_at"]))
         return insider_features(made, on, ALL_INSIDER_COLUMNS).values[: cut + 1]
 
     early = [one for one in filings if one.accepted_at < CLOSES[cut]]
     late = [replace(one, accession=f"9{one.accession[1:]}") for one in others if one.accepted_at >= CLOSES[cut]]
-    full = upto(table(*filings))
-    np.testing.assert_array_equal(upto(table(*early)), full)
-    np.testing.assert_array_equal(upto(table(*early, *late)), full)
-    np.testing.assert_array_equal(upto(table(*filings), panel.until(panel.sessions[cut])), full)
+    full = upto(filings)
+    np.testing.assert_array_equal(upto(early), full)
+    np.testing.assert_array_equal(upto([*early, *late]), full)
+    np.testing.assert_array_equal(upto(filings, panel.until(panel.sessions[cut])), full)
 
 
 def random_market(rng, count=700):
