@@ -12,9 +12,9 @@ of the 4/A without a match are new (flag ``amendment_unmatched``).
 Whether a row corrects another or stands beside it is not always told. The holdings of the line do tell
 where both rows state them, because what was held before the trade is held after it less what it added:
 
-- same key, other amounts: a correction starts from the same holdings, or ends at the same. A row that continues where the
-  other ended (or ends where it started) is a further tranche and replaces nothing. Where the holdings
-  tell neither, the row replaces (its key is the same) and has the flag ``amendment_ambiguous``.
+- same key, other amounts: a correction starts from the same holdings, or ends at the same. A row that
+  continues where the other ended (or ends where it started) is a further tranche and replaces nothing.
+  Where the holdings tell neither, the row replaces (its key is the same) and has the flag ``amendment_ambiguous``.
 - one part of the key *and* the amounts differ: a correction only if both start from the same holdings;
   else the row stands beside the other, as does its original, and has both flags.
 

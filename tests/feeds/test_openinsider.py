@@ -102,7 +102,7 @@ def test_read_openinsider_fractional_share_is_value_over_price(tmp_path):
 
 def test_read_openinsider_capped_value_has_no_dollars(tmp_path):
     row = read(tmp_path, {"Qty": "20,000,000", "Price": "$200,000,000.00", "Value": "2147483647"}).rows.iloc[0]
-    assert (row["price"], row["flags"]) == (2e8, ["value_capped"])
+    assert (row["price"], row["flags"]) == (2e8, ["value_capped", "price_implausible"])
     assert np.isnan(row["price_checked"])
     assert np.isnan(row["value_usd"])
 
