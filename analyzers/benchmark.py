@@ -7,6 +7,7 @@ purchase is at the open after that, the first open at which the strategy can fil
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ def equal_weight_monthly(
     cash: float,
     cost_frac_per_side: float = 0.0,
     members: np.ndarray | None = None,
+    delisting_return: float | Mapping[str, float] = 0.0,
 ) -> pd.Series:
     """Hold every stock that can be traded in equal weight, set anew each month.
 
@@ -45,6 +47,8 @@ def equal_weight_monthly(
     members : ndarray of bool, shape [T, N], optional
         Who belongs to the universe when; only a month's members are bought, and a stock that is one no
         more is sold at the first month's open at which it trades. By default everything belongs.
+    delisting_return : float or mapping of ticker to float
+        Return on the last close of a stock that ends before the panel does.
 
     Returns
     -------
@@ -60,11 +64,11 @@ def equal_weight_monthly(
     -----
     **Known at** each session's close. Membership of a month uses its first session's bars alone.
     Whether an absent stock is halted or gone is read from the panel's later bars; its value is
-    its last close either way.
+    its last close, times 1 + `delisting_return` where it is gone.
     """
     _check_money(cash, cost_frac_per_side)
     rows = _rows_between(panel.sessions, first, last)
-    close = pd.DataFrame(panel.close).ffill().to_numpy()
+    close = _closes_after_delisting(panel, delisting_return)
     value = np.full(len(rows), float(cash))
     shares, idle = np.zeros(len(panel.tickers)), float(cash)
     for start, stop in _months(panel.sessions, rows):
@@ -139,6 +143,15 @@ def from_ticker(
     opens, closes = pd.Series(bars.open, index=index), pd.Series(bars.close, index=index)
     sessions = panel.sessions[_rows_between(panel.sessions, first, last)]
     return from_closes(closes, sessions, cash, cost_frac_per_side, opens=opens)
+
+
+def _closes_after_delisting(panel: PricePanel, delisting_return: float | Mapping[str, float]) -> np.ndarray:
+    close = pd.DataFrame(panel.close).ffill().to_numpy(copy=True)
+    for j, ticker in enumerate(panel.tickers):
+        returned = delisting_return.get(ticker, 0.0) if isinstance(delisting_return, Mapping) else delisting_return
+        if returned and ticker not in panel.halted_at_end:
+            close[panel.last_rows[j] + 1 :, j] *= 1.0 + returned
+    return close
 
 
 def _spread(idle: float, money: np.ndarray, sold: float, cost: float) -> tuple[float, float]:

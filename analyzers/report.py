@@ -35,12 +35,8 @@ ASSUMPTIONS = (
     "A decision uses what was public before the session's close; its order fills at the next open.",
     "A stop rests in the market from the bar after the entry; it fills at its price, or at the open where the open "
     "is already beyond it.",
-    "Slippage worsens every market and stop fill by the same share of its price. Orders do not move the market, and "
-    "any size can be filled.",
     "Prices are total-return: dividends are reinvested in the same stock, splits change nothing. The trade list "
     "shows prices as the source quotes them.",
-    "A stock whose prices end before the others' is taken as delisted and sold at its last price: the data do not "
-    "say whether it was, or only its file ends. The money is not always so easily had.",
     "Cash earns nothing. Taxes are left out.",
     "The interval of the Sharpe ratio assumes independent daily returns and one strategy tried once. Whoever tries "
     "many and shows the best must expect less.",
@@ -76,6 +72,8 @@ class RunReport:
         What limits the verdict; shown right under it.
     commission_bps, slippage_bps : float
         Per side, in basis points; a run without costs is warned about.
+    commission_model, slippage_model : str, optional
+        What was charged in place of the basis points.
     settings, data_facts : mapping of name to value
         Shown as they are, in their order.
     files : mapping of file name to what it holds
@@ -98,6 +96,8 @@ class RunReport:
     caveats: Sequence[str] = ()
     commission_bps: float = 1.0
     slippage_bps: float = 4.0
+    commission_model: str | None = None
+    slippage_model: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     data_facts: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -140,7 +140,11 @@ def _content(run: RunReport) -> dict[str, Any]:
 
 
 def _cost_warnings(run: RunReport) -> list[str]:
-    free = [n for n, bps in (("commission", run.commission_bps), ("slippage", run.slippage_bps)) if not bps]
+    charged = {
+        "commission": run.commission_model or run.commission_bps,
+        "slippage": run.slippage_model or run.slippage_bps,
+    }
+    free = [name for name, cost in charged.items() if not cost]
     return [f"This run trades without {' and without '.join(free)}: real results would be worse."] if free else []
 
 
@@ -186,11 +190,22 @@ def deepest(values: np.ndarray) -> str:
     return f"deepest {percent(known.min())}" if len(known) else "no value"
 
 
-def _costs_sentence(run: RunReport) -> str:
-    rates = (
-        f"Per side, {number(run.commission_bps, 1)} basis points of commission and "
-        f"{number(run.slippage_bps, 1)} of slippage were charged."
+def _rates(run: RunReport) -> str:
+    if run.commission_model is None and run.slippage_model is None:
+        return (
+            f"Per side, {number(run.commission_bps, 1)} basis points of commission and "
+            f"{number(run.slippage_bps, 1)} of slippage were charged."
+        )
+    commission = run.commission_model or f"bps:{run.commission_bps:g}"
+    slippage = run.slippage_model or f"bps:{run.slippage_bps:g}"
+    return (
+        f"Charged were the commission {commission} and the slippage {slippage}; the strategy's own threshold and the "
+        f"benchmark reckon with {number(run.commission_bps + run.slippage_bps, 1)} basis points per side."
     )
+
+
+def _costs_sentence(run: RunReport) -> str:
+    rates = _rates(run)
     paid, slipped = run.metrics.get("commission_usd"), run.metrics.get("slippage_usd")
     estimate = "" if slipped is None else f", and slippage cost about {usd(slipped)} inside the fill prices"
     return rates if paid is None else f"{rates} Commission came to {usd(paid)}{estimate}."

@@ -190,6 +190,23 @@ def _add_trading(parser: _Parser) -> None:
     group.add_argument("--cash", metavar="USD", help="starting cash (default 1000000)")
     group.add_argument("--commission-bps", metavar="BPS", help="per side (default 1)")
     group.add_argument("--slippage-bps", metavar="BPS", help="per side (default 4)")
+    group.add_argument(
+        "--commission",
+        metavar="MODEL",
+        help="in place of --commission-bps: percent:N | per-trade:USD | per-share:USD,min=USD,max=FRACTION | tiered",
+    )
+    group.add_argument(
+        "--slippage", metavar="MODEL", help="in place of --slippage-bps: bps:N | spread | impact:N, or a sum with +"
+    )
+    group.add_argument(
+        "--volume-percent", metavar="N|none", help="most of a day's volume that a stock's orders fill (default 2.5)"
+    )
+    group.add_argument(
+        "--unaffordable", metavar="resize|refuse", help="a purchase that cash cannot pay at its open (default resize)"
+    )
+    group.add_argument(
+        "--delisting-return", metavar="R|FILE", help="return on the last price at a delisting (default 0), or a CSV"
+    )
     group.add_argument("--risk-free", metavar="RATE", help="annual rate as a fraction (default 0)")
     group.add_argument("--benchmark", metavar="TICKER|csv:FILE", help="default: all stocks, equal weight, monthly")
     group.add_argument("--sectors", metavar="FILE", help="CSV with ticker and sector, for the sector limit")

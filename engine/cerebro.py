@@ -13,10 +13,13 @@ import pandas as pd
 
 from analyzers.recorder import Recorder
 from engine.broker import SafeBroker
+from engine.execution import Execution
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress, silent
 from feeds.stock_feed import make_feeds
+
+DEFAULT_EXECUTION = Execution()
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def make_cerebro(
     cash: float = 100_000.0,
     commission_bps: float = 1.0,
     slippage_bps: float = 4.0,
+    execution: Execution = DEFAULT_EXECUTION,
     preload: bool = True,
     runonce: bool = True,
 ) -> bt.Cerebro:
@@ -85,6 +89,8 @@ def make_cerebro(
         USD.
     commission_bps, slippage_bps : float
         Per side.
+    execution : Execution
+        The rest of how orders are filled and what that costs.
     preload, runonce : bool
         backtrader's run modes; all give the same result, the defaults are the fastest.
 
@@ -97,7 +103,8 @@ def make_cerebro(
     if not feeds:
         raise InputError("prices: expected at least one stock with a bar, received none; check the dates and tickers")
     cerebro = bt.Cerebro(stdstats=False, preload=preload, runonce=runonce)
-    cerebro.setbroker(SafeBroker(cash=cash, commission_bps=commission_bps, slippage_bps=slippage_bps))
+    account = {"cash": cash, "commission_bps": commission_bps, "slippage_bps": slippage_bps}
+    cerebro.setbroker(SafeBroker(**account, halted_at_end=panel.halted_at_end, **execution.broker_parameters()))
     for feed in feeds:
         cerebro.adddata(feed)
     cerebro.addstrategy(strategy_class, **strategy_params)
@@ -116,6 +123,7 @@ def run_backtest(
     cash: float = 100_000.0,
     commission_bps: float = 1.0,
     slippage_bps: float = 4.0,
+    execution: Execution = DEFAULT_EXECUTION,
     from_session: pd.Timestamp | str | None = None,
     progress: Progress = silent,
     preload: bool = True,
@@ -125,7 +133,7 @@ def run_backtest(
 
     Parameters
     ----------
-    panel, columns, cash, commission_bps, slippage_bps, preload, runonce
+    panel, columns, cash, commission_bps, slippage_bps, execution, preload, runonce
         See `make_cerebro`.
     strategy : type
         A SwingStrategy, or any bt.Strategy: that one gets the parameters that it has.
@@ -170,7 +178,8 @@ def run_backtest(
         "round_trip_cost_frac": 2 * (commission_bps + slippage_bps) / 1e4,
     }
     taken = {name: value for name, value in engine_params.items() if hasattr(strategy.params, name)}
-    account = {"cash": cash, "commission_bps": commission_bps, "slippage_bps": slippage_bps}
+    account: dict[str, Any] = {"cash": cash, "commission_bps": commission_bps, "slippage_bps": slippage_bps}
+    account["execution"] = execution
     settings = {**taken, **(params or {})}
     cerebro = make_cerebro(panel, columns, strategy, settings, **account, preload=preload, runonce=runonce)
     cerebro.addanalyzer(SessionProgress, sessions=_ticks(panel, progress))

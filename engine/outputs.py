@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from analyzers.report import RunReport, write_report
+from analyzers.report import ASSUMPTIONS, RunReport, write_report
 from analyzers.tearsheet import write_tearsheet
 from analyzers.wording import number, percent
+from engine.execution import execution_sentences
 from engine.findings import finding_counts
 from engine.inputs import Inputs
 from engine.run_folder import write_text
@@ -93,6 +94,9 @@ def write_pages(
         caveats=coverage_caveats(inputs, trading.result.equity.index),
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,
+        commission_model=settings.commission,
+        slippage_model=settings.slippage,
+        assumptions=(*ASSUMPTIONS, *execution_sentences(settings)),
         settings=settings.as_dict(),
         data_facts=data_facts(inputs),
         files=FILES,

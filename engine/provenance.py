@@ -54,6 +54,7 @@ def input_digests(settings: Settings) -> dict[str, Any]:
         "predictions": settings.predictions or "",
         "sectors": settings.sectors or "",
         "universe": settings.universe or "",
+        "delisting_return": settings.delisting_return if Path(settings.delisting_return).is_file() else "",
         "strategy": settings.strategy.partition(":")[0] if ".py" in settings.strategy else "",
     }
     return {name: {"path": path, **path_digest(Path(path))} for name, path in paths.items() if path}

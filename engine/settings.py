@@ -59,6 +59,15 @@ class Settings:
         Starting cash, USD.
     commission_bps, slippage_bps : float
         Cost per side, basis points of the traded value.
+    commission, slippage : str or None
+        Cost models that replace the basis points; `engine.costs` has their forms. What a strategy expects a
+        trade to cost, and what the benchmark pays, stay the basis points.
+    volume_percent : float
+        Part of a day's volume that all orders of a stock together may fill; infinite for no limit.
+    unaffordable : str
+        What becomes of a purchase that cash cannot pay at its open: ``resize`` or ``refuse``.
+    delisting_return : str
+        Return on the last price at a delisting, or a CSV file with the columns ``ticker`` and ``return``.
     risk_free : float
         Annual rate as a fraction, for the Sharpe ratio.
     sectors : str or None
@@ -88,6 +97,11 @@ class Settings:
     cash: float = 1_000_000.0
     commission_bps: float = 1.0
     slippage_bps: float = 4.0
+    commission: str | None = None
+    slippage: str | None = None
+    volume_percent: float = 2.5
+    unaffordable: Literal["resize", "refuse"] = "resize"
+    delisting_return: str = "0"
     risk_free: float = 0.0
     sectors: str | None = None
     seed: int = 0
@@ -216,6 +230,8 @@ def _absolute_paths(settings: Settings) -> Settings:
     path, suffix, name = settings.strategy.partition(".py")
     if suffix:
         changes["strategy"] = f"{_absolute(path)}.py{name}"
+    if _is_file(settings.delisting_return):
+        changes["delisting_return"] = _absolute(settings.delisting_return)
     for key in ("predictions", "sectors", "universe"):
         if getattr(settings, key):
             changes[key] = _absolute(getattr(settings, key))
@@ -224,6 +240,14 @@ def _absolute_paths(settings: Settings) -> Settings:
 
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
+
+
+def _is_file(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def _label(name: str) -> str:
@@ -283,6 +307,23 @@ def _repair(label: str, value: Any) -> str:
     if _text(label, value) not in ("none", "safe"):
         raise InputError(f"`{label}`: expected none or safe, received {value!r}")
     return str(value)
+
+
+def _unaffordable(label: str, value: Any) -> str:
+    if _text(label, value) not in ("resize", "refuse"):
+        raise InputError(f"`{label}`: expected resize or refuse, received {value!r}")
+    return str(value)
+
+
+def _volume_percent(label: str, value: Any) -> float:
+    if value in ("none", float("inf")):
+        return float("inf")
+    return _number(0, 100, above=True)(label, value)
+
+
+def _delisting_return(label: str, value: Any) -> str:
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _text(label, value)
+    return _existing_file(label, text) if _is_file(text) else text
 
 
 def _cache(label: str, value: Any) -> str | None:
@@ -362,6 +403,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "cash": _number(0, above=True),
     "commission_bps": _number(0, 10_000),
     "slippage_bps": _number(0, 10_000),
+    "commission": _text,
+    "slippage": _text,
+    "volume_percent": _volume_percent,
+    "unaffordable": _unaffordable,
+    "delisting_return": _delisting_return,
     "risk_free": _number(-1, 1),
     "sectors": _existing_file,
     "seed": _whole(0),

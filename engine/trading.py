@@ -14,6 +14,7 @@ import pandas as pd
 from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
 from analyzers.statistics import performance
 from engine.cerebro import BacktestResult, run_backtest
+from engine.execution import execution_of, read_delisting_returns
 from engine.inputs import Inputs
 from engine.settings import Settings
 from feeds.errors import InputError
@@ -132,6 +133,7 @@ def trade(
         cash=settings.cash,
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,
+        execution=execution_of(settings),
         from_session=start,
         progress=progress,
     )
@@ -139,6 +141,8 @@ def trade(
     series = benchmark(settings, panel, start, inputs.membership)
     slippage = settings.slippage_bps / 1e4
     metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage_frac=slippage)
+    if settings.slippage is not None:  # no single fraction: what the broker counted
+        metrics["slippage_usd"] = float(result.orders["slippage"].sum())
     return Trading(result, series, metrics)
 
 
@@ -152,7 +156,8 @@ def benchmark(
     cost, last = settings.round_trip_cost_frac / 2, panel.sessions[-1]
     if settings.benchmark is None:
         members = None if membership is None else membership.matrix(panel.sessions, panel.tickers)
-        return equal_weight_monthly(panel, start, last, settings.cash, cost, members)
+        returned = read_delisting_returns(settings.delisting_return)
+        return equal_weight_monthly(panel, start, last, settings.cash, cost, members, returned)
     if not settings.benchmark.startswith("csv:"):
         return from_ticker(panel, settings.benchmark, start, last, settings.cash, cost)
     opens, closes = _csv_benchmark(Path(settings.benchmark.removeprefix("csv:")))

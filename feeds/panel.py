@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -116,6 +116,10 @@ class PricePanel:
     price_basis : str
         What price / `adjust` is: ``as_traded`` (the price on the tape), ``split_adjusted`` or
         ``fully_adjusted``. What needs the tape's price is skipped unless it is ``as_traded``.
+    halted_at_end : frozenset of str
+        Tickers whose bars end before the panel does although the source has later ones, which `until` cut
+        away: they are halted, not delisted, and a run cut short treats them as the whole run does. No part
+        of the digest.
 
     Notes
     -----
@@ -131,6 +135,7 @@ class PricePanel:
     volume: np.ndarray
     adjust: np.ndarray
     price_basis: PriceBasis
+    halted_at_end: Any = frozenset()  # Any, because panels are made from dicts of arrays
 
     def __post_init__(self) -> None:
         shape = (len(self.sessions), len(self.tickers))
@@ -189,8 +194,11 @@ class PricePanel:
         return self.close * self.volume
 
     def until(self, last: pd.Timestamp) -> PricePanel:
-        """Cut everything after session `last`."""
-        return self._rows(np.flatnonzero(self.sessions <= last))
+        """Cut everything after session `last`; a stock that is cut inside a halt stays known as halted."""
+        kept = np.flatnonzero(self.sessions <= last)
+        goes_on = np.asarray(self.traded[len(kept) :].any(axis=0))
+        halted = {ticker for ticker, more in zip(self.tickers, goes_on, strict=True) if more}
+        return replace(self._rows(kept), halted_at_end=self.halted_at_end | halted)
 
     def select(self, tickers: Iterable[str]) -> PricePanel:
         """Keep only `tickers`, in any case of letters; raises InputError for one that the panel lacks."""

@@ -199,8 +199,3 @@ def test_write_report_wide_tables_say_that_they_scroll_and_narrow_ones_do_not(tm
     assert re.search(rf"The last 20 of 31 trades[^<]*{re.escape(hint)}", text)
     assert "<caption><span>Key figures</span>" in text
     assert ".sideways{display:inline}" in text  # on small screens; hidden elsewhere
-
-
-def test_write_report_says_that_delisting_is_read_off_the_data(tmp_path):
-    written(full_run(), tmp_path)
-    assert "taken as delisted" in (tmp_path / "report.html").read_text()
