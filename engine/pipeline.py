@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import pandas as pd
 
 from engine.features import Columns, build_columns
 from engine.findings import repairs
-from engine.inputs import Inputs, load_inputs, market_settings
+from engine.holdout import load_unsealed
+from engine.inputs import Inputs, market_settings
 from engine.outputs import figures_table, model_lines, model_table, warning_lines, write_json, write_pages, write_tables
 from engine.price_inputs import check_place
 from engine.progress import progress_bars
@@ -124,24 +124,6 @@ def model_spec(settings: Settings) -> ModelSpec:
     spec = resolve_model(settings.model, options)
     # Without filings their columns do not exist, which is not the same as columns of zeros.
     return replace(spec, insider=spec.insider and settings.filings != "none")
-
-
-def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> Inputs:
-    """Load the inputs, without the sessions that the model's `holdout_from` seals, and say so in a note.
-
-    What is sealed is not even loaded: no return, price, repair, benchmark or figure can come from it.
-    """
-    if spec.holdout_from is None:
-        return load_inputs(settings, progress)
-    before = date.fromisoformat(spec.holdout_from) - timedelta(days=1)
-    if settings.last is not None and settings.last <= before:
-        return load_inputs(settings, progress)
-    inputs = load_inputs(replace(settings, last=before), progress)
-    note = (
-        f"Sealed: by `holdout_from`, sessions from {spec.holdout_from} on were not loaded. Nothing here was learned "
-        "from them, traded on them, measured on them or compared with them."
-    )
-    return replace(inputs, notes=[*inputs.notes, note])
 
 
 def resolved(

@@ -30,7 +30,13 @@ class FoldReport:
         From 1.
     fit_first, fit_last, validation_first, validation_last, test_first, test_last : str
         ISO dates.
+    n_fit_bars, n_validation_bars, n_test_bars : int
+        Traded bars with a decision in each range.
     n_fit_labels, n_validation_labels, n_test_labels : int
+    n_fit_purged, n_validation_purged : int
+        Returns of the range that are not used, because they were not known before the next range began.
+    fit_labels_known, validation_labels_known : str
+        The session on which the last used label became known: before `validation_first`, before `test_first`.
     seeds : list of dict
         Per network: seed, epochs, best_epoch, temperature, validation_log_loss.
     log_loss, prior_log_loss, balanced_accuracy, information_coefficient, information_coefficient_t : float
@@ -44,9 +50,16 @@ class FoldReport:
     validation_last: str
     test_first: str
     test_last: str
+    n_fit_bars: int
+    n_validation_bars: int
+    n_test_bars: int
     n_fit_labels: int
     n_validation_labels: int
     n_test_labels: int
+    n_fit_purged: int
+    n_validation_purged: int
+    fit_labels_known: str
+    validation_labels_known: str
     seeds: list[dict[str, float]]
     log_loss: float
     prior_log_loss: float
@@ -67,9 +80,16 @@ class FoldReport:
             validation_last=_iso(sessions, fold.test_first - 1),
             test_first=_iso(sessions, fold.test_first),
             test_last=_iso(sessions, fold.test_stop - 1),
-            n_fit_labels=prepared.n_fit_labels,
-            n_validation_labels=prepared.n_validation_labels,
+            n_fit_bars=prepared.fit_rows.bars,
+            n_validation_bars=prepared.validation_rows.bars,
+            n_test_bars=measured.bars(fold.test_first, fold.test_stop),
+            n_fit_labels=prepared.fit_rows.labels,
+            n_validation_labels=prepared.validation_rows.labels,
             n_test_labels=evaluation.n_labels,
+            n_fit_purged=prepared.fit_rows.purged,
+            n_validation_purged=prepared.validation_rows.purged,
+            fit_labels_known=_iso(sessions, prepared.fit_rows.known_row),
+            validation_labels_known=_iso(sessions, prepared.validation_rows.known_row),
             seeds=[_training_row(t.seed, fitted) for t, fitted in zip(prepared.tasks, networks, strict=True)],
             log_loss=evaluation.log_loss,
             prior_log_loss=evaluation.prior_log_loss,
@@ -94,6 +114,7 @@ class Measured:
     score: np.ndarray
     realised: np.ndarray
     horizon: int
+    traded: np.ndarray
 
     @staticmethod
     def of(
@@ -116,7 +137,12 @@ class Measured:
             score=predictions.matrix("score", panel.sessions, panel.tickers),
             realised=data.table.unflatten(data.returns.plain),
             horizon=predictor.spec.horizon,
+            traded=panel.traded,
         )
+
+    def bars(self, first: int, stop: int) -> int:
+        """Return the traded bars in the session rows ``[first, stop)``."""
+        return int(self.traded[first:stop].sum())
 
     def evaluation(self, first: int, stop: int) -> Evaluation:
         """Measure the session rows ``[first, stop)``."""

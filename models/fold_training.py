@@ -14,7 +14,7 @@ from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress
 from models.bar_table import BarTable
 from models.fold_cache import make_store, network_key, read_network
-from models.fold_window import FoldWindow
+from models.fold_window import FoldWindow, RangeRows
 from models.folds import Fold, make_folds
 from models.labels import ClassLimits, ForwardReturns, returns_of
 from models.network import FittedNetwork
@@ -66,7 +66,7 @@ class PreparedFold:
     fold : Fold
     preprocess : Preprocessor
     limits : ClassLimits
-    n_fit_labels, n_validation_labels : int
+    fit_rows, validation_rows : RangeRows
     tasks : tuple of Task
         One per seed; the arrays they name exist only while one of them is to be trained.
     """
@@ -74,8 +74,8 @@ class PreparedFold:
     fold: Fold
     preprocess: Preprocessor
     limits: ClassLimits
-    n_fit_labels: int
-    n_validation_labels: int
+    fit_rows: RangeRows
+    validation_rows: RangeRows
     tasks: tuple[Task, ...]
 
 
@@ -121,8 +121,8 @@ def _prepare(data: TrainingData, fold: Fold, spec: ModelSpec, seed: int, results
         fold=fold,
         preprocess=window.preprocess,
         limits=window.limits,
-        n_fit_labels=window.count(fold.train_first, fold.validation_first),
-        n_validation_labels=window.count(fold.validation_first, fold.test_first),
+        fit_rows=window.fit_rows,
+        validation_rows=window.validation_rows,
         tasks=tasks,
     )
 

@@ -23,6 +23,28 @@ from models.spec import ModelSpec
 
 
 @dataclass(frozen=True)
+class RangeRows:
+    """What one range of decisions gave, for a person to check against a calendar.
+
+    Attributes
+    ----------
+    bars : int
+        Traded bars with a decision in the range.
+    labels : int
+        Those with a label that may be used.
+    purged : int
+        Those whose return is known, but not before the next range begins.
+    known_row : int
+        The session row on which the last used label became known; before the next range.
+    """
+
+    bars: int
+    labels: int
+    purged: int
+    known_row: int
+
+
+@dataclass(frozen=True)
 class FoldWindow:
     """One fold's training window, scaled and labelled.
 
@@ -31,12 +53,15 @@ class FoldWindow:
     preprocess : Preprocessor
     limits : ClassLimits
     inputs : ndarray of float32, shape [W, I]
+    fit_rows, validation_rows : RangeRows
     classes : ndarray of int8, shape [W]
     session_row, ticker_column : ndarray of int64, shape [W]
     """
 
     preprocess: Preprocessor
     limits: ClassLimits
+    fit_rows: RangeRows
+    validation_rows: RangeRows
     inputs: np.ndarray
     classes: np.ndarray
     session_row: np.ndarray
@@ -77,13 +102,19 @@ class FoldWindow:
         preprocess = Preprocessor.fit(names, values[fitting], tickers, spec)
         inputs = preprocess.transform(values, preprocess.tickers.numbers(table.tickers)[column])
         classes = limits.classify(np.where(fitting, fit_target, check_target))
-        window = FoldWindow(preprocess, limits, inputs.astype(np.float32), classes, row, column)
+        known_row = np.where(np.isfinite(returns.plain), returns.known_row, -1)[inside]
+        window = FoldWindow(
+            preprocess=preprocess,
+            limits=limits,
+            fit_rows=_count_rows(classes[fitting], known_row[fitting], fold.validation_first),
+            validation_rows=_count_rows(classes[~fitting], known_row[~fitting], fold.test_first),
+            inputs=inputs.astype(np.float32),
+            classes=classes,
+            session_row=row,
+            ticker_column=column,
+        )
         _require_labels(window, fold, spec, table.sessions)
         return window
-
-    def count(self, first: int, stop: int) -> int:
-        """Return the labels of decisions in the session rows ``[first, stop)``."""
-        return int(((self.session_row >= first) & (self.session_row < stop) & (self.classes != NO_CLASS)).sum())
 
     def fit_data(self, fold: Fold, spec: ModelSpec) -> FitData:
         """Return what `models.network.fit_network` takes."""
@@ -124,10 +155,21 @@ def fit_data(
     )
 
 
+def _count_rows(classes: np.ndarray, known_row: np.ndarray, stop: int) -> RangeRows:
+    """Count one range; `known_row` is -1 where there is no return."""
+    used = classes != NO_CLASS
+    return RangeRows(
+        bars=len(classes),
+        labels=int(used.sum()),
+        purged=int((known_row >= stop).sum()),
+        known_row=int(known_row[used].max(initial=-1)),
+    )
+
+
 def _require_labels(window: FoldWindow, fold: Fold, spec: ModelSpec, sessions: pd.DatetimeIndex) -> None:
     data = window.fit_data(fold, spec)
     longest = int((data.fit_stop - data.fit_first).max(initial=0))
-    validated = window.count(fold.validation_first, fold.test_first)
+    validated = window.validation_rows.labels
     if longest <= spec.unscored_bars or not validated:
         raise InputError(
             f"too little history in {fold.describe(sessions)}: expected a ticker with more than {spec.unscored_bars} "

@@ -78,7 +78,7 @@ def make_folds(sessions: pd.DatetimeIndex, spec: ModelSpec) -> tuple[Fold, ...]:
 
 def usable_sessions(sessions: pd.DatetimeIndex, spec: ModelSpec) -> int:
     """Return how many sessions are not sealed by `holdout_from`."""
-    if spec.holdout_from is None:
+    if spec.holdout_from is None or spec.holdout == "open":
         return len(sessions)
     return int((sessions < pd.Timestamp(spec.holdout_from)).sum())
 

@@ -24,6 +24,7 @@ Standardise = Literal["robust", "standard", "none"]
 TickerCode = Literal["none", "binary", "embedding"]
 Normalisation = Literal["layer", "batch", "none"]
 ClassWeights = Literal["none", "balanced"]
+Holdout = Literal["sealed", "open"]
 RAW_LABELS: tuple[Label, ...] = ("absolute", "intraday")
 """Labels that are returns as they are, not in units of the stock's volatility."""
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -34,7 +35,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "TickerCode": get_args(TickerCode),
     "Normalisation": get_args(Normalisation),
     "ClassWeights": get_args(ClassWeights),
+    "Holdout": get_args(Holdout),
 }
+_NOT_OF_A_FOLD = ("name", "seeds", "holdout_from", "holdout")
 FEWEST_NAMES = 10
 CROSS_SECTION_PREFIX = "xs_"
 INSIDER_PREFIX = "ins_"
@@ -103,6 +106,8 @@ class ModelSpec:
         ``none``, ``binary`` (the stock's number in bits) or ``embedding`` (trained, of that size).
     holdout_from : str or None
         ISO date from which sessions are sealed: neither trained on, predicted, traded nor measured on.
+    holdout : str
+        ``sealed``, or ``open``: the one look at those sessions, which leaves a trace (`models.holdout`).
     """
 
     name: str = "default"
@@ -143,6 +148,7 @@ class ModelSpec:
     ticker_code: TickerCode = "none"
     embedding_size: int = 4
     holdout_from: str | None = None
+    holdout: Holdout = "sealed"
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -200,8 +206,8 @@ class ModelSpec:
         return dataclasses.asdict(self) | {"price_columns": list(self.price_columns)}
 
     def canonical(self) -> str:
-        """Return one text per meaning: what the fold cache hashes. Name and number of seeds do not matter to a fold."""
-        return json.dumps({k: v for k, v in self.as_dict().items() if k not in ("name", "seeds")}, sort_keys=True)
+        """Return one text per meaning: what the fold cache hashes, without what does not matter to a fold."""
+        return json.dumps({k: v for k, v in self.as_dict().items() if k not in _NOT_OF_A_FOLD}, sort_keys=True)
 
 
 def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ModelSpec:

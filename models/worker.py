@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from feeds.errors import EnvironmentFailure
+from models.accelerator import share_accelerators
 from models.fold_cache import write_network
 from models.fold_window import FoldWindow, fit_data
 from models.folds import Fold
@@ -102,7 +104,7 @@ def train_in_processes(tasks: Sequence[Task], jobs: int) -> Generator[Event, Non
         With the worker's traceback, if the training itself fails.
     """
     waiting = iter(tasks)
-    workers = [_start_worker() for _ in range(min(jobs, len(tasks)))]
+    workers = [_start_worker(number) for number in range(min(jobs, len(tasks)))]
     try:
         for worker in workers:
             _hand_out(worker, waiting)
@@ -118,10 +120,10 @@ def train_in_processes(tasks: Sequence[Task], jobs: int) -> Generator[Event, Non
             _stop(worker)
 
 
-def _start_worker() -> _Worker:
+def _start_worker(number: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process = context.Process(target=_work, args=(theirs, number), daemon=True)
     with _environment(WORKER_ENVIRONMENT):
         process.start()
     theirs.close()
@@ -159,7 +161,7 @@ def _stop(worker: _Worker) -> None:
     worker.process.join()
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, number: int) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _silence_libraries()
@@ -169,10 +171,15 @@ def _work(pipe: Connection) -> None:
             task = pipe.recv()
         except EOFError:
             return
-        pipe.send(_outcome(task, pipe))
+        pipe.send(_outcome(task, pipe, number))
 
 
-def _outcome(task: Task, pipe: Connection) -> tuple[str, int | str]:
+@cache
+def _share_accelerators_once(number: int) -> None:
+    share_accelerators(number)
+
+
+def _outcome(task: Task, pipe: Connection, number: int) -> tuple[str, int | str]:
     finished = 0
 
     def report(epoch: int) -> None:
@@ -181,6 +188,7 @@ def _outcome(task: Task, pipe: Connection) -> tuple[str, int | str]:
         pipe.send(("epoch", epoch))
 
     try:
+        _share_accelerators_once(number)
         train(task, report)
     except EnvironmentFailure as error:
         return "refused", str(error)

@@ -56,6 +56,7 @@ def test_resolve_overrides_are_typed():
         ("tiny", {"ticker_code": "binery"}, "unknown ticker code 'binery'.*Did you mean 'binary'"),
         ("tiny", {"normalisation": "bach"}, "unknown normalisation 'bach'.*Did you mean 'batch'"),
         ("tiny", {"class_weights": "balance"}, "unknown class weights 'balance'.*Did you mean 'balanced'"),
+        ("tiny", {"holdout": "opened"}, "unknown holdout 'opened'.*Did you mean 'open'"),
         ("tiny", {"pca": 0.99}, "unknown model setting 'pca'"),
         ("tiny", {"pca_variance": 1.5}, r"model setting `pca_variance`: expected a number in \[0, 1\], received 1.5"),
         ("tiny", {"winsor_lower": 0.5}, r"model setting `winsor_lower`: expected a number in \[0, 0.5\), received 0.5"),
@@ -126,4 +127,5 @@ def test_columns_of_a_missing_price_column_is_named():
 
 def test_canonical_ignores_what_does_not_change_a_fold():
     assert resolve("tiny", {"seeds": 4}).canonical() == resolve("tiny").canonical()
+    assert resolve("tiny", {"holdout_from": "2020-01-02"}).canonical() == resolve("tiny").canonical()
     assert resolve("tiny", {"units": 17}).canonical() != resolve("tiny").canonical()

@@ -21,6 +21,7 @@ from feeds.panel import FeaturePanel
 from models.fold_training import TrainingData, fold_seeds
 from models.fold_window import FoldWindow
 from models.folds import Fold
+from models.saved_model import read_model, write_model
 from models.spec import resolve
 from models.training import walk_forward
 from models.worker import Task, train_in_processes
@@ -93,6 +94,10 @@ def test_walk_forward_reports_each_fold(panel, result, shown):
     # row 100, has no volatility before row 120.
     assert first["n_validation_labels"] == 44 * 12 - 2 - 10
     assert first["n_test_labels"] == 60 * 12
+    assert [first[f"n_{part}_bars"] for part in ("fit", "validation", "test")] == [110 * 11 + 10, 50 * 12 - 2, 60 * 12]
+    assert (first["n_fit_purged"], first["n_validation_purged"]) == (6 * 12, 6 * 12)
+    # The last label that is used becomes known on the session before the next range.
+    assert (first["fit_labels_known"], first["validation_labels_known"]) == (dates[1], dates[3])
     assert first["prior_log_loss"] == pytest.approx(np.log(4), abs=0.02)
     assert shown == [
         (f"training fold {k} of 2 (predicts from {panel.sessions[row].date()})", 2, 2)
@@ -135,6 +140,28 @@ def test_walk_forward_data_cut_short_finds_the_same_networks(panel, features, ca
     pd.testing.assert_frame_equal(
         short.predictions.frame, frame[frame["session"] <= part.sessions[-1]], check_exact=False, rtol=0, atol=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"context": "windows", "lookback_bars": 12, "ticker_code": "embedding", "class_weights": "balanced"},
+        {"pca_variance": 0.9, "ticker_code": "binary", "normalisation": "batch", "layers": 2, "window": "expanding"},
+    ],
+)
+@pytest.mark.xdist_group("tensorflow")
+def test_walk_forward_with_options_read_back_from_disk_predicts_the_same(panel, features, tmp_path, cut, options):
+    spec = replace(SPEC, epochs=1, test_sessions=110, winsorise=True, missing_masks=True, **options)
+    result = walk_forward(panel, features, spec)
+    write_model(result.predictor, tmp_path / "models")
+    again = read_model(tmp_path / "models")
+    assert again.predict_panel(panel, features).frame.equals(result.predictions.frame)
+    for ticker in ("T000", "T003", "T005"):
+        bars = panel.bars(ticker, features)
+        stepper = again.stepper(ticker)
+        steps = np.array([stepper.step(cut(bars, k + 1)) for k in range(len(bars))])
+        np.testing.assert_allclose(steps, result.predictions.column(ticker, bars), rtol=0, atol=1e-9)
+        assert np.isfinite(steps[-1]).all()
 
 
 def test_training_and_predicting_code_loads_no_tensorflow():

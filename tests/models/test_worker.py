@@ -57,10 +57,11 @@ def test_outcome_tells_a_refusal_of_the_disk_from_a_bug(task: Task, monkeypatch:
     def break_down(*_: object) -> None:
         raise ZeroDivisionError("of ours")
 
+    monkeypatch.setattr(worker, "share_accelerators", lambda number: None)
     monkeypatch.setattr(worker, "train", refuse)
-    assert worker._outcome(task, _Pipe()) == ("refused", "cannot write a.npz: No space left on device")
+    assert worker._outcome(task, _Pipe(), 0) == ("refused", "cannot write a.npz: No space left on device")
     monkeypatch.setattr(worker, "train", break_down)
-    kind, text = worker._outcome(task, _Pipe())
+    kind, text = worker._outcome(task, _Pipe(), 0)
     assert kind == "failed"
     assert "ZeroDivisionError: of ours" in str(text)
 

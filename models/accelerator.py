@@ -1,0 +1,20 @@
+"""A GPU for training, where TensorFlow sees one.
+
+Keras takes cuDNN's LSTM by itself on a GPU, as long as nothing is compiled with XLA (`models.network` asks for
+that nowhere). What is left to say is how several training processes share the cards. On a CPU nothing changes.
+On a GPU the same seed gives nearly the same network, not the same bytes: sums are taken in another order.
+"""
+
+from __future__ import annotations
+
+
+def share_accelerators(worker: int) -> None:
+    """Take one GPU for the training process number `worker`, in turn, and only the memory that is needed of it."""
+    import tensorflow as tf
+
+    cards = tf.config.list_physical_devices("GPU")
+    if not cards:
+        return
+    card = cards[worker % len(cards)]
+    tf.config.set_visible_devices(card, "GPU")
+    tf.config.experimental.set_memory_growth(card, True)
