@@ -71,9 +71,10 @@ def test_outcome_counts_epochs_as_they_are_finished(task: Task, monkeypatch: pyt
         on_epoch(1)
         on_epoch(2)
 
+    monkeypatch.setattr(worker, "share_accelerators", lambda number: None)
     monkeypatch.setattr(worker, "train", two_epochs)
     pipe = _Pipe()
-    assert worker._outcome(task, pipe) == ("done", 2)
+    assert worker._outcome(task, pipe, 0) == ("done", 2)
     assert pipe.sent == [("epoch", 1), ("epoch", 2)]
 
 
