@@ -69,8 +69,8 @@ class _SafeOrder:
 
     @property
     def dteos(self) -> float:
-        """End of the session of the order's bar, as backtrader's day number."""
-        day = self.data.datetime.datetime(0)
+        """End of the session after which the order was sent, as backtrader's day number."""
+        day = bt.num2date(self.created.dt)
         end = self.data.p.sessionend
         moment = day.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=end.microsecond)
         return float(self.data.date2num(moment if moment >= day else moment + datetime.timedelta(days=1)))
@@ -138,7 +138,8 @@ def _start_trailing(order: Any) -> None:
     order.limit_offset = created.price - created.pricelimit
     amount = order.trailamount or created.price * (order.trailpercent or 0.0)
     created.price += amount if order.isbuy() else -amount
-    created.pricelimit = created.price - order.limit_offset
+    if order.exectype == bt.Order.StopTrailLimit:
+        created.pricelimit = created.price - order.limit_offset
 
 
 def _valid_until(valid: Any, session: float, data: Any) -> float:

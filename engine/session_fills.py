@@ -85,7 +85,8 @@ class SessionFills(Lifecycle):
         reference = bar.close if self.p.trail_on == CLOSE else bar.low if is_buy else bar.high
         amount, percent = order.trailamount or 0.0, order.trailpercent or 0.0
         created.price = fills.trailed(is_buy, created.price, reference, amount, percent)
-        created.pricelimit = created.price - order.limit_offset
+        if order.exectype == bt.Order.StopTrailLimit:
+            created.pricelimit = created.price - order.limit_offset
 
     def _fill(self, order: Any, match: fills.Match) -> None:
         stock, wanted = order.stock, self._sellable(order)

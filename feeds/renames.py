@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def _joined(panel: PricePanel, old: str, new: str) -> PricePanel:
             f"{panel.sessions[end].date()} and one of {new} on {panel.sessions[begin].date()}; they are two stocks"
         )
     factor = float(panel.adjust[end, i]) if end >= 0 else 1.0
-    arrays = {name: _column(panel, name, i, j, factor) for name in (*PRICE_FIELDS, "volume", "adjust")}
+    arrays: dict[str, Any] = {name: _column(panel, name, i, j, factor) for name in (*PRICE_FIELDS, "volume", "adjust")}
     kept = tuple(ticker for ticker in panel.tickers if ticker != old)
     return replace(panel, tickers=kept, **arrays)
 
