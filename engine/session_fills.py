@@ -107,8 +107,8 @@ class SessionFills(Lifecycle):
 
     def _sellable(self, order: Any) -> float:
         """Return the shares an order may still fill; a sale, or a bracket's child, is cut to what is there."""
-        left = float(abs(order.executed.remsize))
-        most = math.inf
+        left: float = abs(order.executed.remsize)
+        most: float = math.inf
         if not self.p.allow_short and not order.isbuy():
             most = self.positions[order.data].size
         if order.parent is not None:
@@ -118,9 +118,9 @@ class SessionFills(Lifecycle):
         if most <= 0:
             explain(order, NOT_HELD)
             self._end(order, bt.Order.Canceled)
-            return 0.0
+            return 0
         _resize(order, most, NOT_HELD)
-        return float(most)
+        return most
 
     def _price(self, order: Any, match: fills.Match, shares: float) -> float:
         slippage, is_buy = self.slippage, order.isbuy()
@@ -202,7 +202,7 @@ def _match(order: Any, bar: fills.Bar) -> fills.Match | None:
 def _resize(order: Any, shares: float, why: str) -> None:
     """Leave only so many more shares of an order, and say so."""
     asked, filled = abs(order.created.size), abs(order.executed.size)
-    order.executed.remsize = math.copysign(shares, order.executed.remsize)
+    order.executed.remsize = shares if order.executed.remsize > 0 else -shares
     note = f"resized from {asked:g} to {filled + shares:g}: {why}"
     earlier = order.info.get("note")
     order.info["note"] = f"{earlier}; {note}" if isinstance(earlier, str) and earlier else note
