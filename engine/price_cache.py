@@ -9,11 +9,14 @@ entry. Arrays are mapped into memory; the sha256 of each is compared before it i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
+import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -34,6 +37,8 @@ _LIBRARIES = ("numpy", "pandas", "pyarrow", "exchange-calendars")
 # A panel of 464 stocks and ten years takes 60 MB: enough for the variants of one piece of work.
 _MOST_ENTRIES = 12
 _PART = 1 << 22
+# Writing an entry takes seconds, on the slowest disk minutes.
+_STALE_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -88,15 +93,15 @@ def cached_prices(cache: Path | None, request: PriceRequest, load: Callable[[], 
     """
     if cache is None:
         return load()
-    entry = cache / "panels" / request.key()
+    key = request.key()
+    entry = cache / "panels" / key
     found = _read(entry)
-    if found is None:
-        shutil.rmtree(entry, ignore_errors=True)
-        _write(entry, load())
-        found = _read(entry)
-    if found is None:  # another process is busy with the same entry, or the disk does not keep what it takes
-        return load()
-    return found
+    if found is not None:
+        return found
+    loaded = load()
+    if request.key() == key:  # else an input changed while it was read, and what was made of it has no name
+        _write(entry, loaded)
+    return _read(entry) or loaded  # another process may have removed the entry already
 
 
 def _read(entry: Path) -> CheckedPrices | None:
@@ -109,7 +114,8 @@ def _read(entry: Path) -> CheckedPrices | None:
         sessions = pd.DatetimeIndex(np.load(entry / "sessions.npy"), name="session")
         panel = PricePanel(sessions, tuple(meta["tickers"]), price_basis=meta["price_basis"], **arrays)
         findings = tuple(_finding(values) for values in meta["findings"])
-        os.utime(entry)
+        with contextlib.suppress(OSError):  # a cache that may only be read still serves
+            os.utime(entry)
         return CheckedPrices(panel, findings, meta["n_tickers"], meta["n_bars"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -117,10 +123,10 @@ def _read(entry: Path) -> CheckedPrices | None:
 
 def _write(entry: Path, checked: CheckedPrices) -> None:
     """Write an entry beside its place and move it there whole."""
-    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
+    partial = entry.with_name(f".{entry.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     panel = checked.panel
     try:
-        partial.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True)
         np.save(partial / "sessions.npy", panel.sessions.to_numpy())
         for name in BAR_FIELDS:
             np.save(partial / f"{name}.npy", np.ascontiguousarray(getattr(panel, name)))
@@ -134,11 +140,9 @@ def _write(entry: Path, checked: CheckedPrices) -> None:
         }
         meta["seal"] = _seal(meta)
         (partial / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        _forget_oldest(entry.parent)
-        partial.rename(entry)
+        _forget(entry.parent)
+        _move(partial, entry)
     except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return  # another process was first, with the same content
         raise EnvironmentFailure(
             f"cannot keep the panel in {entry}: {error.strerror}; choose another `--cache`, or `none`"
         ) from error
@@ -146,10 +150,42 @@ def _write(entry: Path, checked: CheckedPrices) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _forget_oldest(folder: Path) -> None:
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    for path in sorted(entries, key=lambda entry: entry.stat().st_mtime)[: -(_MOST_ENTRIES - 1)]:
+def _move(partial: Path, entry: Path) -> None:
+    """Put a whole entry in its place, unless another process was first with the same content."""
+    if _read(entry) is None:
+        _remove(entry)
+    try:
+        partial.rename(entry)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def _forget(folder: Path) -> None:
+    """Remove the entries that were not used for longest, and what killed processes left half-written."""
+    paths = list(folder.iterdir())
+    entries = [path for path in paths if not path.name.startswith(".")]
+    forgotten = sorted(entries, key=_used_at)[: -(_MOST_ENTRIES - 1)]
+    stale = [path for path in paths if path.name.startswith(".") and 0 < _used_at(path) < time.time() - _STALE_S]
+    for path in (*forgotten, *stale):
+        _remove(path)
+
+
+def _used_at(path: Path) -> float:
+    """Return when a path was last used, 0 where another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _remove(path: Path) -> None:
+    """Remove what may be a folder, a file or gone already; another process may put an entry there meanwhile."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

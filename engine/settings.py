@@ -339,7 +339,7 @@ def _date(label: str, value: Any) -> date:
 
 def _tickers(label: str, value: Any) -> tuple[str, ...]:
     """Accept a list, "A,B,C", or the path of a file with one ticker a line (# starts a comment)."""
-    names = _split_tickers(value) if isinstance(value, str) else value
+    names = _split_tickers(label, value) if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"`{label}`: expected A,B,C or a file with one ticker a line, received {value!r}")
     if not names and value:
@@ -347,10 +347,21 @@ def _tickers(label: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _split_tickers(value: str) -> list[str]:
+def _split_tickers(label: str, value: str) -> list[str]:
     path = Path(value).expanduser()
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [value]
+    if not path.is_file() and _looks_like_a_path(value):
+        received = "a folder" if path.is_dir() else "a path that does not exist"
+        raise InputError(f"`{label}`: expected A,B,C or a file with one ticker a line, received {value!r}, {received}")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else [value]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"`{label}`: expected a text file, received {value!r}: {error}") from None
     return [name for line in lines for name in line.split("#")[0].replace(",", " ").split()]
+
+
+def _looks_like_a_path(value: str) -> bool:
+    """Say whether a text that names no file was meant to: no ticker has a slash or ends like a list's file."""
+    return "," not in value and ("/" in value or "\\" in value or value.lower().endswith((".txt", ".csv")))
 
 
 def _number(minimum: float, maximum: float = float("inf"), *, above: bool = False) -> Callable[[str, Any], float]:

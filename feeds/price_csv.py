@@ -7,13 +7,12 @@ text, slower, to say which row and value are wrong.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,83 +20,59 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from feeds.errors import InputError
 from feeds.price_table import (
     REQUIRED_COLUMNS,
     Finding,
     Reading,
     SourceBars,
     UnreadableTableError,
+    are_credible,
+    canonical_name,
     find_columns,
     parse_dates,
+    split_line,
 )
+from feeds.ticker_files import TickerFiles
 
-_SUFFIXES = (".csv", ".csv.gz")
 _MISSING = ["", "null", "none", "nan", "na", "n/a", "#n/a"]
 _ALL_MISSING = [*_MISSING, *(text.upper() for text in _MISSING[1:]), "NaN", "None"]
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_FIRST_LINE = re.compile(rb"(\s*)([^\r\n]*)(.*)", re.DOTALL)
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_HEADER, _LONGEST_SHOWN = 100_000, 40
 
 
-class CsvFolder:
-    """A folder of price files, one per ticker.
+class CsvFolder(TickerFiles):
+    """A folder of price files, one per ticker; see `TickerFiles` for what it refuses."""
 
-    Parameters
-    ----------
-    folder : Path
+    kind = "csv"
+    suffixes = (".csv", ".csv.gz")
 
-    Raises
-    ------
-    InputError
-        If the folder is missing, is a file, holds no price file, or holds two for one ticker.
-    """
+    def read_file(self, ticker: str, path: Path) -> Reading:
+        """Read one price file; raises UnreadableTableError where it holds no table of prices."""
+        return read_file(ticker, path)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        if not folder.is_dir():
-            received = "a file; name its folder" if folder.exists() else "a path that does not exist"
-            raise InputError(f"`csv:{folder}`: expected a folder with one TICKER.csv per ticker, received {received}")
-        if not self._files:
-            raise InputError(f"`csv:{folder}`: expected files TICKER.csv or TICKER.csv.gz, received none in it")
 
-    @cached_property
-    def _files(self) -> Mapping[str, Path]:
-        files: dict[str, Path] = {}
-        for path in sorted(self.folder.iterdir()):
-            ticker = _ticker(path)
-            if ticker in files:
-                raise InputError(
-                    f"`csv:{self.folder}`: expected one file per ticker, received {files[ticker].name} "
-                    f"and {path.name}; remove one of them"
-                )
-            if ticker:
-                files[ticker] = path
-        return files
+@dataclass(frozen=True)
+class _Table:
+    """A file cut into its header, the bytes behind it, and the number of the header's line."""
 
-    @cached_property
-    def tickers(self) -> tuple[str, ...]:
-        """Return the files' names without suffix, in capitals, sorted."""
-        return tuple(sorted(self._files))
-
-    def read(self, ticker: str) -> Reading:
-        """Return one file's bars; what is wrong with the file is a finding, and so is a disk that does not read it."""
-        try:
-            return read_file(ticker, self._files[ticker])
-        except UnreadableTableError as error:
-            return Reading(SourceBars.none(), (Finding(ticker, None, error.kind, str(error)),))
+    header: list[str]
+    body: bytes
+    header_line: int
 
 
 def read_file(ticker: str, path: Path) -> Reading:
     """Read one price file; raises UnreadableTableError where it holds no table of prices."""
-    header, body = _split_header(_content(path))
-    columns = find_columns(header, REQUIRED_COLUMNS)
+    table = _split(_content(path))
+    columns = find_columns(table.header, REQUIRED_COLUMNS)
     columns.pop("ticker", None)  # the file's name says it, and Stooq's reads AAPL.US
-    names = [f"unused {position}" for position in range(len(header))]
-    for name, position in columns.items():
-        names[position] = name
     try:
-        reading = Reading(_read_typed(body, names, list(columns)))
-    except pa.ArrowInvalid:
-        reading = _read_text(ticker, body, names, list(columns))
-    return _as_alpha_vantage(reading) if header[columns["date"]].strip().lower() == "timestamp" else reading
+        reading = Reading(_read_typed(table, columns))
+    except pa.ArrowException:
+        reading = _read_text(ticker, table, columns)
+    newest_first = table.header[columns["date"]].strip().lower() == "timestamp"
+    return _as_alpha_vantage(reading) if newest_first else reading
 
 
 def _as_alpha_vantage(reading: Reading) -> Reading:
@@ -108,18 +83,10 @@ def _as_alpha_vantage(reading: Reading) -> Reading:
     return Reading(replace(_oldest_first(reading.bars), declared_basis="as_traded"), reading.findings)
 
 
-def _ticker(path: Path) -> str:
-    """Return the ticker that a file is named after, empty for what is no price file."""
-    if path.name.startswith("."):
-        return ""
-    stems = [path.name[: -len(suffix)] for suffix in _SUFFIXES if path.name.lower().endswith(suffix)]
-    return stems[0].upper() if stems else ""
-
-
 def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise UnreadableTableError("not a file", f"{path.name} is not a file")
     try:
+        if not path.is_file():
+            raise UnreadableTableError("not a file", f"{path.name} is not a file")
         content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableTableError("damaged file", f"{path.name} is not a whole gzip file") from None
@@ -132,76 +99,125 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _split_header(content: bytes) -> tuple[list[str], bytes]:
-    line, _, body = content.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+def _split(content: bytes) -> _Table:
+    """Find the header; raises UnreadableTableError where there is no line that could be one."""
+    text = content.removeprefix(b"\xef\xbb\xbf")
+    blank, line, body = _FIRST_LINE.fullmatch(text).groups()  # type: ignore[union-attr]  # matches any text
     if not body.strip():
         raise UnreadableTableError("no bars", "holds one line only; expected a header and bars")
-    text = line.decode("utf-8", "replace").strip()
-    if not text.replace("\t", "").isprintable() or "\ufffd" in text:
+    if len(line) > _LONGEST_HEADER:
+        raise UnreadableTableError("no header", f"begins with a line of {len(line):,} bytes; expected names of columns")
+    header = line.decode("utf-8", "replace").strip()
+    if not header.replace("\t", "").isprintable() or "\ufffd" in header:
         raise UnreadableTableError("not a text file", "is not a text file")
-    return next(csv.reader([text])), body
+    _refuse_other_separators(header)
+    return _Table(split_line(header), body, len(_LINE_END.findall(blank)) + 1)
 
 
-def _read_typed(body: bytes, names: list[str], wanted: list[str]) -> SourceBars:
-    types = {name: pa.date32() if name == "date" else pa.float64() for name in wanted}
-    table = arrow_csv.read_csv(
-        io.BytesIO(body),
+def _refuse_other_separators(header: str) -> None:
+    for sign, name in _OTHER_SEPARATORS.items():
+        if "close" in {canonical_name(word) for word in header.split(sign)} and sign in header:
+            raise UnreadableTableError(
+                "other separator",
+                f"has its columns separated by {name}, expected commas; save it again with commas, and with points "
+                "in its numbers",
+            )
+
+
+def _read_typed(table: _Table, columns: Mapping[str, int]) -> SourceBars:
+    """Read with Arrow; raises ArrowException for what must be read as text, to say what is wrong."""
+    names = [f"unused {position}" for position in range(len(table.header))]
+    for name, position in columns.items():
+        names[position] = name
+    read = arrow_csv.read_csv(
+        io.BytesIO(table.body),
         read_options=arrow_csv.ReadOptions(column_names=names),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=types, include_columns=wanted, null_values=_ALL_MISSING, check_utf8=False
+            column_types={name: pa.date32() if name == "date" else pa.float64() for name in columns},
+            include_columns=list(columns),
+            null_values=_ALL_MISSING,
+            check_utf8=False,
         ),
     )
-    if table["date"].null_count:
-        raise pa.ArrowInvalid("a missing date: read again as text, to say which")
-    return SourceBars.from_columns({name: table[name].to_numpy() for name in wanted})
+    if b'"' in table.body and read.num_rows != sum(1 for line in table.body.splitlines() if line.strip()):
+        raise pa.ArrowInvalid("a quote took several lines for one")
+    days = read["date"].to_numpy()
+    if read["date"].null_count or not are_credible(days).all():
+        raise pa.ArrowInvalid("a date that is none")
+    return SourceBars.from_columns({"date": days, **{n: read[n].to_numpy() for n in columns if n != "date"}})
 
 
-def _read_text(ticker: str, body: bytes, names: list[str], wanted: list[str]) -> Reading:
-    texts, findings = _text_columns(ticker, body, names, wanted)
+def _read_text(ticker: str, table: _Table, columns: Mapping[str, int]) -> Reading:
+    texts, lines, findings = _text_columns(ticker, table, columns)
     dates = parse_dates(texts["date"])
     findings += [
-        Finding(ticker, None, "unreadable date", f"row {k + 1} has the date {texts['date'][k]!r}, expected YYYY-MM-DD")
+        Finding(
+            ticker,
+            None,
+            "unreadable date",
+            f"line {lines[k]} has the date {_shown(texts['date'][k])}, expected YYYY-MM-DD",
+        )
         for k in np.flatnonzero(np.isnat(dates))
     ]
-    columns = {"date": dates}
-    for name in wanted:
+    numbers = {}
+    for name in columns:
         if name != "date":
-            columns[name], unread = _parse_numbers(texts[name])
+            numbers[name], unread = _parse_numbers(texts[name])
             findings += [
-                Finding(ticker, pd.Timestamp(dates[k]), "not a number", f"`{name}` is not a number, {texts[name][k]!r}")
+                Finding(
+                    ticker,
+                    pd.Timestamp(dates[k]),
+                    "not a number",
+                    f"`{name}` is not a number, {_shown(texts[name][k])}",
+                )
                 for k in np.flatnonzero(unread & ~np.isnat(dates))
             ]
-    return Reading(SourceBars.from_columns(columns), tuple(findings))
+    return Reading(SourceBars.from_columns({"date": dates, **numbers}), tuple(findings))
 
 
 def _text_columns(
-    ticker: str, body: bytes, names: list[str], wanted: list[str]
-) -> tuple[dict[str, pd.Series], list[Finding]]:
-    """Return the wanted columns as stripped text, and a finding for each row of another length."""
-    ragged: list[Finding] = []
-
-    def refuse_row(row: arrow_csv.InvalidRow) -> str:
-        detail = f"row {row.number} has another length than the header, {row.actual_columns} not {row.expected_columns}"
+    ticker: str, table: _Table, columns: Mapping[str, int]
+) -> tuple[dict[str, pd.Series], list[int], list[Finding]]:
+    """Return the wanted columns as stripped text, each row's line, and a finding for each row of another length."""
+    rows, lines, ragged = [], [], []
+    for number, line in enumerate(table.body.splitlines(), start=table.header_line):
+        if not line.strip():
+            continue
+        cells = split_line(line.decode("utf-8", "replace"))
+        if len(cells) == len(table.header):
+            rows.append(cells)
+            lines.append(number)
+            continue
+        detail = f"line {number} has another length than the header, {len(cells)} not {len(table.header)}"
         ragged.append(Finding(ticker, None, "malformed row", detail))
-        return "skip"
-
-    table = arrow_csv.read_csv(
-        io.BytesIO(body),
-        read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False),
-        parse_options=arrow_csv.ParseOptions(invalid_row_handler=refuse_row),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(wanted, pa.binary()), include_columns=wanted, check_utf8=False
-        ),
-    )
-    cells = {name: pd.Series(table[name].to_pylist(), dtype=object) for name in wanted}
-    return {name: column.str.decode("utf-8", "replace").str.strip() for name, column in cells.items()}, ragged
+    texts = {
+        name: pd.Series([cells[position].strip() for cells in rows], dtype=object) for name, position in columns.items()
+    }
+    return texts, lines, ragged
 
 
 def _parse_numbers(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers, NaN where there is none, and where a text stands that is no number."""
-    missing = texts.str.lower().isin(_MISSING)
-    numbers = pd.to_numeric(texts.mask(missing), errors="coerce").to_numpy(dtype=np.float64)
-    return numbers, np.isnan(numbers) & ~missing.to_numpy()
+    missing = texts.str.lower().isin(_MISSING).to_numpy(dtype=bool)
+    given = pa.array(texts, pa.string(), mask=missing)
+    try:
+        numbers = given.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        numbers = np.array([_number(text) for text in given], dtype=np.float64)
+    return numbers, np.isnan(numbers) & ~missing
+
+
+def _number(text: pa.Scalar) -> float:
+    """Return one text's number as the typed reader reads it, NaN where it is none."""
+    try:
+        number = text.cast(pa.float64()).as_py()
+    except pa.ArrowInvalid:
+        return np.nan
+    return np.nan if number is None else float(number)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} …")
 
 
 def _oldest_first(bars: SourceBars) -> SourceBars:

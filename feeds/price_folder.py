@@ -11,22 +11,27 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feeds.errors import EnvironmentFailure, InputError
-from feeds.price_parquet import parquet_days, parquet_numbers
-from feeds.price_table import REQUIRED_COLUMNS, Finding, Reading, SourceBars, UnreadableTableError, find_columns
+from feeds.errors import EnvironmentFailure
+from feeds.price_parquet import (
+    PARQUET_ERRORS,
+    first_line,
+    open_parquet,
+    parquet_days,
+    parquet_numbers,
+    parquet_texts,
+)
+from feeds.price_table import REQUIRED_COLUMNS, Reading, SourceBars, UnreadableTableError, find_columns
+from feeds.ticker_files import TickerFiles
 
 SUFFIX = ".parquet"
 _KEY = b"insider-swing"
-_UNREADABLE = (pa.ArrowException, OSError)
 
 
 @dataclass(frozen=True)
@@ -59,50 +64,15 @@ class Vintage:
         return self.downloaded_at[:10]
 
 
-class ParquetFolder:
-    """A folder of price files, one per ticker.
+class ParquetFolder(TickerFiles):
+    """A folder of price files, one per ticker; see `TickerFiles` for what it refuses."""
 
-    Parameters
-    ----------
-    folder : Path
+    kind = "parquet"
+    suffixes = (SUFFIX,)
 
-    Raises
-    ------
-    InputError
-        If the folder holds no Parquet file, or two for one ticker.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        if not self._files:
-            raise InputError(f"`parquet:{folder}`: expected files TICKER.parquet, received none in it")
-
-    @cached_property
-    def _files(self) -> Mapping[str, Path]:
-        files: dict[str, Path] = {}
-        for path in sorted(self.folder.iterdir()):
-            if path.name.startswith(".") or path.suffix.lower() != SUFFIX:
-                continue
-            ticker = path.stem.upper()
-            if ticker in files:
-                raise InputError(
-                    f"`parquet:{self.folder}`: expected one file per ticker, received {files[ticker].name} "
-                    f"and {path.name}; remove one of them"
-                )
-            files[ticker] = path
-        return files
-
-    @cached_property
-    def tickers(self) -> tuple[str, ...]:
-        """Return the files' names without suffix, in capitals, sorted."""
-        return tuple(sorted(self._files))
-
-    def read(self, ticker: str) -> Reading:
-        """Return one file's bars; what is wrong with the file is a finding."""
-        try:
-            return Reading(read_file(self._files[ticker]))
-        except UnreadableTableError as error:
-            return Reading(SourceBars.none(), (Finding(ticker, None, error.kind, str(error)),))
+    def read_file(self, ticker: str, path: Path) -> Reading:
+        """Read one price file; raises UnreadableTableError where it holds no table of prices."""
+        return Reading(read_file(path))
 
     def vintages(self) -> dict[str, Vintage]:
         """Return the origin of each file that states one, by ticker."""
@@ -113,27 +83,33 @@ class ParquetFolder:
 def read_file(path: Path) -> SourceBars:
     """Read one ticker's file; raises UnreadableTableError where it holds no table of prices."""
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             headers = file.schema_arrow.names
             positions = find_columns(headers, REQUIRED_COLUMNS)
             table = file.read(columns=[headers[position] for position in positions.values()])
-    except _UNREADABLE as error:
+        named = table.select([headers[position] for position in positions.values()]).rename_columns(list(positions))
+        return SourceBars.from_columns({name: _values(name, named[name]) for name in _wanted(path, named)})
+    except PARQUET_ERRORS as error:
         raise UnreadableTableError(
-            "unreadable file", f"{path.name} cannot be read as Parquet, {_line(error)}"
+            "unreadable file", f"{path.name} cannot be read as Parquet, {first_line(error)}"
         ) from None
-    named = table.select([headers[position] for position in positions.values()]).rename_columns(list(positions))
-    if "ticker" in positions and len(named["ticker"].unique()) > 1:
+
+
+def _wanted(path: Path, table: pa.Table) -> list[str]:
+    """Return the columns to read; a file's tickers only have to be one."""
+    if "ticker" in table.column_names and len(parquet_texts(table["ticker"]) or ()) > 1:
         raise UnreadableTableError("several tickers", f"{path.name} holds more than one ticker; name the file itself")
-    columns = {name: parquet_numbers(named[name]) for name in positions if name not in ("date", "ticker")}
-    strange = [name for name, values in columns.items() if values is None]
-    if strange:
-        raise UnreadableTableError("not a number", f"column `{strange[0]}` holds {named[strange[0]].type}, no numbers")
-    dates = parquet_days(named["date"])
-    if np.isnat(dates).any():
+    return [name for name in table.column_names if name != "ticker"]
+
+
+def _values(name: str, column: pa.ChunkedArray) -> np.ndarray:
+    values = parquet_days(column) if name == "date" else parquet_numbers(column)
+    if values is None:
+        kind, what = ("unreadable date", "dates") if name == "date" else ("not a number", "numbers")
+        raise UnreadableTableError(kind, f"column `{name}` holds {column.type}, no {what}")
+    if name == "date" and np.isnat(values).any():
         raise UnreadableTableError("unreadable date", "column `date` holds what is no date YYYY-MM-DD")
-    return SourceBars.from_columns(
-        {"date": dates, **{name: values for name, values in columns.items() if values is not None}}
-    )
+    return values
 
 
 def read_vintage(path: Path) -> Vintage | None:
@@ -142,7 +118,7 @@ def read_vintage(path: Path) -> Vintage | None:
         metadata = pq.read_schema(path).metadata or {}
         stated = json.loads(metadata[_KEY])["vintage"]
         return Vintage(**stated)
-    except (*_UNREADABLE, KeyError, TypeError, ValueError):
+    except (*PARQUET_ERRORS, KeyError, TypeError, ValueError):
         return None
 
 
@@ -160,7 +136,7 @@ def write_ticker(folder: Path, ticker: str, bars: pd.DataFrame, vintage: Vintage
     path = folder / f"{ticker}{SUFFIX}"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(table, partial, compression="zstd")
+        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -183,7 +159,3 @@ def describe_vintages(vintages: Mapping[str, Vintage]) -> str | None:
 
 def _few(tickers: list[str]) -> str:
     return ", ".join(tickers) if len(tickers) <= 4 else f"{', '.join(tickers[:3])} and {len(tickers) - 3:,} more"
-
-
-def _line(error: Any) -> str:
-    return str(error).strip().split("\n")[0]

@@ -6,6 +6,7 @@ understood travels beside it as findings.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -18,6 +19,8 @@ from feeds.panel import PriceBasis
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 REQUIRED_COLUMNS = ("date", *NUMBERS)
+# What Python's dates, and so every message about them, can hold.
+_FIRST_DAY, _LAST_DAY = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
 Severity = Literal["info", "warning", "error"]
 
 # Headers of Yahoo ("Adj Close"), Stooq ("<DATE>", "<VOL>") and Alpha Vantage ("timestamp",
@@ -157,6 +160,16 @@ class UnreadableTableError(ValueError):
         self.kind = kind
 
 
+def split_line(line: str) -> list[str]:
+    """Return a line's cells; a quote that is never closed ends with its line, and swallows no other."""
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:  # a cell beyond the module's limit
+        return [line]
+
+
 def canonical_name(header: str) -> str | None:
     """Return our name of a source's column, None for a column that is not used."""
     return _NAMES.get("".join(character for character in header.lower() if character.isalnum()))
@@ -198,6 +211,11 @@ def parse_dates(texts: pd.Series) -> np.ndarray:
     days = days.str.replace(r"^(\d{4})-(\d\d)-(\d\d)$", r"\1\2\3", regex=True)
     parsed = pd.to_datetime(days.where(days.str.fullmatch(r"\d{8}")), format="%Y%m%d", errors="coerce")
     return parsed.to_numpy().astype("datetime64[D]")
+
+
+def are_credible(days: np.ndarray) -> np.ndarray:
+    """Say which days a calendar can hold, the years 1 to 9999; NaT is none. Shape as `days`, datetime64[D]."""
+    return np.asarray((days >= _FIRST_DAY) & (days <= _LAST_DAY))
 
 
 def without_empty_rows(bars: SourceBars) -> SourceBars:

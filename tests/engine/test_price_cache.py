@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -148,3 +151,119 @@ def test_cache_that_cannot_be_written_is_the_environments_failure(tmp_path, sour
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(EnvironmentFailure, match="cannot keep the panel in .*; choose another `--cache`, or `none`"):
         cached_prices(tmp_path / "cache", request(source), load)
+
+
+def entry_of(tmp_path):
+    (entry,) = (tmp_path / "cache" / "panels").iterdir()
+    return entry
+
+
+@pytest.mark.parametrize("what", ["file", "link to nowhere", "link to a folder", "empty folder"])
+def test_entry_that_is_no_folder_of_ours_is_made_anew(tmp_path, source, load, what):
+    cached_prices(tmp_path / "cache", request(source), load)
+    entry = entry_of(tmp_path)
+    shutil.rmtree(entry)
+    match what:
+        case "file":
+            entry.write_text("not a folder")
+        case "link to nowhere":
+            entry.symlink_to(tmp_path / "nowhere")
+        case "link to a folder":
+            entry.symlink_to(source)
+        case "empty folder":
+            entry.mkdir()
+    for _ in range(2):
+        assert cached_prices(tmp_path / "cache", request(source), load).panel.digest() == load.prices.panel.digest()
+    assert load.count == 2
+    assert len(list(source.iterdir())) == 2
+
+
+def test_oldest_entries_that_another_process_removed_meanwhile_are_no_matter(tmp_path, source, load, monkeypatch):
+    for year in range(2000, 2012):
+        cached_prices(tmp_path / "cache", request(source, last=f"{year}-01-03"), load)
+    whole = Path.iterdir
+
+    def iterdir(path):  # as it looks when the entry vanishes between the listing and the look at it
+        yield from whole(path)
+        if path.name == "panels":
+            yield path / "gone"
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    cached_prices(tmp_path / "cache", request(source), load)
+    cached_prices(tmp_path / "cache", request(source), load)
+    assert load.count == 13
+
+
+def test_leavings_of_a_killed_process_are_removed_and_a_running_ones_are_not(tmp_path, source, load):
+    panels = tmp_path / "cache" / "panels"
+    for name in (".dead.1", ".busy.2"):
+        (panels / name).mkdir(parents=True)
+        (panels / name / "open.npy").write_bytes(b"half")
+    os.utime(panels / ".dead.1", (1, 1))
+    cached_prices(tmp_path / "cache", request(source), load)
+    assert sorted(path.name for path in panels.iterdir() if path.name.startswith(".")) == [".busy.2"]
+
+
+def test_inputs_that_change_while_they_are_read_are_not_kept_under_their_old_name(tmp_path, source, load):
+    def change_and_load():
+        (source / "AAA.csv").write_text("Date,Open\n2020-01-02,3\n")
+        return load()
+
+    before = (source / "AAA.csv").read_bytes()
+    cached_prices(tmp_path / "cache", request(source), change_and_load)
+    (source / "AAA.csv").write_bytes(before)
+    cached_prices(tmp_path / "cache", request(source), load)
+    assert load.count == 2
+
+
+def test_entry_that_cannot_be_marked_as_used_still_serves(tmp_path, source, load, monkeypatch):
+    cached_prices(tmp_path / "cache", request(source), load)
+
+    def refuse(*words, **settings):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("engine.price_cache.os.utime", refuse)
+    cached_prices(tmp_path / "cache", request(source), load)
+    assert load.count == 1
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from engine.price_cache import PriceRequest, cached_prices
+from feeds.prices import load_checked
+
+place, cache, mine = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+
+def load():  # nobody has an entry yet when the last one begins to load
+    mine.touch()
+    while len(list(mine.parent.iterdir())) < int(sys.argv[4]):
+        time.sleep(0.01)
+    return load_checked(f"csv:{place}")
+
+for last in (None, *(f"2020-01-{day:02}" for day in range(8, 28))):
+    request = PriceRequest(place, "csv", None, None, last, "safe")
+    print(cached_prices(cache, request, load).panel.digest())
+"""
+
+
+def test_processes_that_make_the_same_entries_at_once_all_get_them(tmp_path):
+    prices, ready = tmp_path / "prices", tmp_path / "ready"
+    prices.mkdir()
+    ready.mkdir()
+    rows = "".join(f"2020-01-{day:02},1,1,1,1,1\n" for day in (2, 3, 6, 7, 8, 9, 10))
+    for name in ("AAA", "BBB"):
+        (prices / f"{name}.csv").write_text(f"Date,Open,High,Low,Close,Volume\n{rows}")
+    words = [sys.executable, "-c", PROGRAM, str(prices), str(tmp_path / "cache")]
+    root = Path(__file__).resolve().parents[2]
+    started = [
+        subprocess.Popen([*words, str(ready / str(k)), "3"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for k in range(3)
+    ]
+    ended = [process.communicate(timeout=300) for process in started]
+    assert [error.decode() for _, error in ended] == [""] * 3
+    assert len({printed for printed, _ in ended}) == 1
+    assert len(ended[0][0].split()) == 21
+    kept = list((tmp_path / "cache" / "panels").iterdir())
+    assert not [path for path in kept if path.name.startswith(".")]
+    assert len(kept) <= 14  # twelve, and what the others put there between looking and writing

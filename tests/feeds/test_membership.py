@@ -47,7 +47,7 @@ def test_read_columns_in_any_order_and_case_with_others_beside(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a CSV file with ticker, from and to, received No columns to parse from file"),
+        ("", "expected a CSV file with ticker, from and to, received an empty one"),
         ("ticker\nAAA\n", "expected the columns ticker, from and to, found no from and no to"),
         ("ticker,from,to\n", "expected at least one ticker, received none"),
         ("ticker,from,to\nAAA,,\n,2020-01-01,\n", "line 3: expected a ticker, received none"),
@@ -57,6 +57,18 @@ def test_read_columns_in_any_order_and_case_with_others_beside(tmp_path):
             "ticker,from,to\nAAA,2020-01-03,2020-01-02\n",
             "line 2: expected `from` up to `to`, received 2020-01-03 to 2020-01-02 for AAA",
         ),
+        ("ticker,from,to\nAAA\n", "line 2: expected 3 cells as in the header, received 1"),
+        ("ticker,from,to\nAAA,,,2020-01-06\n", "line 2: expected 3 cells as in the header, received 4"),
+        ("ticker,from,FROM,to\nAAA,,,\n", "expected one column `from`, found 2"),
+        ("ticker;from;to\nAAA;;\n", "found no ticker and no from and no to; separate them with commas"),
+        ("ticker,from,to\nA\0A,,\n", "expected a CSV .* received one with NUL bytes, no text"),
+        ("ticker,from,to\nAAA,2020-01-\0,\n", "expected a CSV .* received one with NUL bytes, no text"),
+        ('ticker,from,to\n"AAA,2020-01-03,\nBBB,,\n', "line 2: expected 3 cells as in the header, received 1"),
+        ("ticker,from,to\nAAA,0000-01-01,\n", "line 2: expected `from` as YYYY-MM-DD or empty, received '0000-01-01'"),
+        (
+            "ticker,from,to\nAAA,2020-01-03,2020-01-06\nAAA,2020-01-03,\n",
+            "lines 2 and 3: expected spells of AAA that do not overlap; join them",
+        ),
         (
             "ticker,from,to\nAAA,2020-01-06,\nBBB,,\nAAA,2019-01-01,2020-01-06\n",
             "lines 2 and 4: expected spells of AAA that do not overlap; join them",
@@ -64,7 +76,7 @@ def test_read_columns_in_any_order_and_case_with_others_beside(tmp_path):
     ],
 )
 def test_read_file_that_says_nothing_clear_raises(tmp_path, text, message):
-    with pytest.raises(InputError, match=rf"`--universe` .*members.csv: {message}"):
+    with pytest.raises(InputError, match=rf"`--universe` .*members.csv: .*{message}"):
         membership(tmp_path, text)
 
 
@@ -74,3 +86,29 @@ def test_read_missing_or_binary_file_raises(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(InputError, match="expected a CSV file with ticker, from and to, received "):
         read_membership(tmp_path / "b.csv")
+
+
+def test_read_commas_at_the_end_of_lines_move_no_column(tmp_path):
+    text = "ticker,from,to\nAAA,2020-01-03,2020-01-06,\nBBB,2020-01-03,,,\n"
+    assert membership(tmp_path, text).matrix(SESSIONS, ["AAA", "BBB"]).T.astype(int).tolist() == [
+        [0, 1, 1, 0, 0, 0, 0],
+        [0, 1, 1, 1, 1, 1, 1],
+    ]
+
+
+def test_read_year_9999_is_a_member_still(tmp_path):
+    text = "ticker,from,to\nAAA,2020-01-09,9999-12-31\nBBB,1650-01-01,1850-01-01\nCCC,9999-12-31,\n"
+    assert membership(tmp_path, text).matrix(SESSIONS, ["AAA", "BBB", "CCC"]).sum(axis=0).tolist() == [2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("begins", "spells"),
+    [
+        ("2020-01-07", [(0, 5)]),  # the next session
+        ("2020-01-08", [(0, 1), (4, 5)]),  # a session between: bought on the 6th it would be filled outside
+    ],
+)
+def test_entry_spells_of_adjacent_spells_are_one(tmp_path, begins, spells):
+    found = membership(tmp_path, f"ticker,from,to\nAAA,,2020-01-06\nAAA,{begins},\n").entry_spells(SESSIONS)
+    days = [session.toordinal() for session in SESSIONS]
+    assert found == {"AAA": tuple((days[first], days[last]) for first, last in spells)}

@@ -136,31 +136,96 @@ def test_read_missing_numbers_are_nan(tmp_path):
         (
             STOOQ_SHORT.replace("2020-01-03", "01/03/2020"),
             "unreadable date",
-            "ABC: row 2 has the date '01/03/2020', expected YYYY-MM-DD",
+            "ABC: line 3 has the date '01/03/2020', expected YYYY-MM-DD",
         ),
         (
             STOOQ_SHORT.replace("2020-01-03", "2020-02-30"),
             "unreadable date",
-            "ABC: row 2 has the date '2020-02-30', expected YYYY-MM-DD",
+            "ABC: line 3 has the date '2020-02-30', expected YYYY-MM-DD",
         ),
-        (STOOQ_SHORT.replace("2020-01-03", ""), "unreadable date", "ABC: row 2 has the date '', expected YYYY-MM-DD"),
+        (STOOQ_SHORT.replace("2020-01-03", ""), "unreadable date", "ABC: line 3 has the date '', expected YYYY-MM-DD"),
         (STOOQ_SHORT.replace("11.5", "abc"), "not a number", "ABC 2020-01-03: `high` is not a number, 'abc'"),
         (STOOQ_SHORT.replace("200", '"1,200"'), "not a number", "ABC 2020-01-03: `volume` is not a number, '1,200'"),
         (
+            STOOQ_SHORT.replace("11,200", "11,200,caf\xe9").encode("latin-1"),
+            "malformed row",
+            "ABC: line 3 has another length than the header, 7 not 6",
+        ),
+        (
+            STOOQ_SHORT.replace("11,200", "11,\xe9").encode("latin-1"),
+            "not a number",
+            "ABC 2020-01-03: `volume` is not a number, '\ufffd'",
+        ),
+        (
+            STOOQ_SHORT.replace("11.5", "x" * 3_000_000),
+            "not a number",
+            f"ABC 2020-01-03: `high` is not a number, '{'x' * 40} …'",
+        ),
+        (
+            STOOQ_SHORT.replace("2020-01-03", '"2020-01-03' + "x" * 3_000_000),
+            "malformed row",
+            "ABC: line 3 has another length than the header, 1 not 6",
+        ),
+        (
+            f"{'A' * 200_000}," + STOOQ_SHORT,
+            "no header",
+            "ABC: begins with a line of 200,032 bytes; expected names of columns",
+        ),
+        (
+            STOOQ_SHORT.replace("2020-01-03", "0000-01-01"),
+            "unreadable date",
+            "ABC: line 3 has the date '0000-01-01', expected YYYY-MM-DD",
+        ),
+        (STOOQ_SHORT.replace("2020-01-03", "2020\x0001-03"), "not a text file", "ABC: ABC.csv is not a text file"),
+        *(
+            (
+                STOOQ_SHORT.replace(",", sign),
+                "other separator",
+                f"ABC: has its columns separated by {name}, expected commas; save it again with commas, and with "
+                "points in its numbers",
+            )
+            for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))
+        ),
+        (
             STOOQ_SHORT.replace("11,200", "11,200,7"),
             "malformed row",
-            "ABC: row 2 has another length than the header, 7 not 6",
+            "ABC: line 3 has another length than the header, 7 not 6",
         ),
         (
             STOOQ_SHORT.replace("11,200", "11"),
             "malformed row",
-            "ABC: row 2 has another length than the header, 5 not 6",
+            "ABC: line 3 has another length than the header, 5 not 6",
         ),
     ],
 )
 def test_read_file_that_is_no_price_table_gives_one_finding(tmp_path, text, kind, message):
     found = finding(read(tmp_path, text))
     assert (found.kind, str(found)) == (kind, message)
+
+
+def test_read_number_beyond_any_beside_a_text_is_infinite(tmp_path):
+    # pandas' own parser ends the process on this exponent.
+    reading = read(tmp_path, STOOQ_SHORT.replace("10.5,100", "10.5,1E2147483648").replace("11,200", "11,many"))
+    assert [str(found) for found in reading.findings] == ["ABC 2020-01-03: `volume` is not a number, 'many'"]
+    assert reading.bars.volume[0] == np.inf
+
+
+def test_read_quote_that_is_never_closed_costs_its_own_line_only(tmp_path):
+    lines = "".join(f"2020-01-{day:02},1,1,1,1,1\n" for day in (2, 3, 6, 7))
+    reading = read(tmp_path, "Date,Open,High,Low,Close,Volume\n\n" + lines.replace("2020-01-03", '"2020-01-03'))
+    assert str(finding(reading)) == "ABC: line 4 has another length than the header, 1 not 6"
+    assert reading.bars.dates.astype(str).tolist() == ["2020-01-02", "2020-01-06", "2020-01-07"]
+
+
+def test_read_quotes_around_a_line_end_do_not_take_two_bars_for_one(tmp_path):
+    text = 'Date,Open,High,Low,Close,Volume,Name\n2020-01-02,1,1,1,1,1,"A\n2020-01-03,1,1,1,1,1,B"\n'
+    assert len(read(tmp_path, text).bars) == 2
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_read_any_line_end_gives_the_same_bars(tmp_path, end):
+    reading = read(tmp_path, STOOQ_SHORT.replace("\n", end))
+    assert (reading.findings, reading.bars.close.tolist()) == ((), [10.5, 11])
 
 
 def test_read_long_foreign_header_is_cut_in_the_message(tmp_path):

@@ -101,6 +101,11 @@ def test_read_null_number_is_nan(source):
     assert_two_bars(file.read("BBB").bars)
 
 
+def test_read_whole_number_beyond_a_floats_digits_is_the_nearest(source):
+    file = source(table(volume=[2**53 + 1, 2**62 + 1, 300, 400]))
+    assert file.read("AAA").bars.volume.tolist() == [2.0**53, 2.0**62]
+
+
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
@@ -122,6 +127,21 @@ def test_read_null_number_is_nan(source):
         ),
         (table(ticker=["AAA", None, "BBB", "BBB"]), "expected a ticker in every row, received rows without one"),
         (table(ticker=["AAA", " ", "BBB", "BBB"]), "expected a ticker in every row, received rows without one"),
+        (
+            table(ticker=["AMD", "amd", "BBB", "BBB"]),
+            "expected one spelling of each ticker, received 'AMD' and 'amd'; if they are one stock, keep the rows of",
+        ),
+        (table(ticker=["AAA", "AAA ", "BBB", "BBB"]), "one spelling of each ticker, received 'AAA' and 'AAA '; if"),
+        (table(ticker=[b"A"] * 4), "expected texts in column `ticker`, received values of type"),
+        (table(ticker=[["A"]] * 4), "expected texts in column `ticker`, received values of type list<"),
+        (table(date=[[1]] * 4), "expected dates, .* in column `date`, received values of type list<"),
+        (table(date=[{"a": 1}] * 4), "expected dates, .* in column `date`, received values of type struct<"),
+        (table(date=[b"\xff"] * 4), "expected dates, .* in column `date`, received values of type binary"),
+        (
+            table(date=np.array(["0000-01-01", "2020-01-03"] * 2, "datetime64[s]")),
+            r"in column `date`, received .* for AAA \(and 1 more\)",
+        ),
+        (table(close=[{"a": 1}] * 4), "expected numbers in column `close`, received values of type struct<"),
         (table().iloc[:0], "expected a table of prices, received a table without rows"),
     ],
 )

@@ -213,7 +213,7 @@ def test_load_prices_several_bad_files_without_repair_give_one_line_that_names_e
     assert str(caught.value) == (
         f"`{spec}`: expected sound bars, received defects in 3 of 5 tickers: "
         "BBB 2020-01-03: all four prices are 0 (and 1 more defect); "
-        "CCC: row 1 has another length than the header, 1 not 6 (and 1 more defect); "
+        "CCC: line 2 has another length than the header, 1 not 6 (and 1 more defect); "
         "EEE: EEE.csv is empty; "
         "repair the data, let `--repair safe` do what can be done, or leave these tickers out with --tickers AAA,DDD"
     )
