@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -40,7 +40,7 @@ def finding_counts(findings: Iterable[Finding]) -> dict[str, str]:
 
 def finding_warnings(findings: Sequence[Finding]) -> list[str]:
     """Return the sentences that a reader of a backtest needs: what is not traded, and what was mended."""
-    refused = _names(finding for finding in findings if finding.action == "refused")
+    refused = _named({finding.ticker: finding.kind for finding in reversed(findings) if finding.action == "refused"})
     excluded = _names(finding for finding in findings if finding.action.startswith("excluded "))
     mended = [
         f for f in findings if f.severity == "error" and f.action in ("row removed", "rows removed", "factor held")
@@ -60,9 +60,16 @@ def finding_warnings(findings: Sequence[Finding]) -> list[str]:
 
 
 def _names(findings: Iterable[Finding]) -> str:
-    tickers = list(dict.fromkeys(finding.ticker for finding in findings))
-    more = len(tickers) - _MOST_NAMED
-    return ", ".join(tickers[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return _some(list(dict.fromkeys(finding.ticker for finding in findings)))
+
+
+def _named(kinds: Mapping[str, str]) -> str:
+    return _some([f"{ticker} ({kind})" for ticker, kind in sorted(kinds.items())])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(kinds: Counter[str]) -> str:

@@ -149,9 +149,6 @@ class PriceSource(Protocol):
         """Return one ticker's bars; a defect of its data is a finding, never an exception."""
 
 
-MISSING_COLUMN = "missing column"
-
-
 class UnreadableTableError(ValueError):
     """A table that is none: `kind` and the text become a finding or the user's error."""
 
@@ -197,7 +194,7 @@ def find_columns(headers: Sequence[str], required: Sequence[str]) -> dict[str, i
         names = ", ".join(f"`{name}`" for name in missing)
         received = ", ".join(header.strip() for header in headers)
         shown = received if len(received) <= 150 else f"{received[:150]} …"
-        raise UnreadableTableError(MISSING_COLUMN, f"lacks the column {names}, has {shown}")
+        raise UnreadableTableError("missing column", f"lacks the column {names}, has {shown}")
     return positions
 
 

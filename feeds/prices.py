@@ -21,7 +21,7 @@ from feeds.panel import BAR_FIELDS, PriceBasis, PricePanel
 from feeds.price_csv import CsvFolder
 from feeds.price_folder import ParquetFolder
 from feeds.price_parquet import ParquetFile
-from feeds.price_table import MISSING_COLUMN, PRICES, Finding, PriceSource, Reading, SourceBars
+from feeds.price_table import PRICES, Finding, PriceSource, Reading, SourceBars
 from feeds.progress import Progress, silent
 from feeds.quality import Checked, Repair, check_ticker
 from feeds.quality_panel import panel_findings
@@ -92,7 +92,8 @@ def load_checked(
     progress : Progress, optional
         Shows how many tickers have been read.
     repair : str
-        ``safe``: the rules of `feeds.quality`. ``none``: any defect refuses the source.
+        ``safe``: the rules of `feeds.quality`; a file that is no table of prices is left out and
+        named. ``none``: any defect refuses the source.
     universe : collection of str, optional
         Without `tickers`, read only these; it may name stocks that the source lacks.
 
@@ -107,7 +108,8 @@ def load_checked(
     ------
     InputError
         If the source is not there or not understood, a ticker is unknown, `last` is before the
-        data, no ticker is left, or under ``none`` a ticker's bars have defects: one error names all.
+        data, no ticker is left, or under ``none`` a ticker's file or bars have defects: one error
+        names all.
     EnvironmentFailure
         If the disk does not let a file be read.
 
@@ -118,9 +120,7 @@ def load_checked(
     checked = _checked_tickers(spec, tickers, last, progress or silent, repair, universe)
     refused = [ticker for ticker, found in checked.items() if found.refused]
     later = [ticker for ticker, found in checked.items() if not len(found.bars) and not found.refused]
-    # A file of another format is the user's slip, not a defect of one stock's data.
-    wrong_format = any(one.kind == MISSING_COLUMN for found in checked.values() for one in found.findings)
-    if wrong_format or (refused and (repair == "none" or len(refused) + len(later) == len(checked))):
+    if refused and (repair == "none" or len(refused) + len(later) == len(checked)):
         raise _refusal(spec, checked, repair)
     if last is not None and later and (tickers is not None or len(later) == len(checked)):
         raise InputError(

@@ -6,8 +6,8 @@ ticker with an error is refused.
 ======================== ======== ================================== ===============================================
 kind                     severity what a safe repair does            why it is safe
 ======================== ======== ================================== ===============================================
-empty file, no bars, ... error    refused                            nothing in it can be used
-missing column           error    the source is refused              a file of another format is a slip, not a defect
+empty file, no bars,     error    refused, the others are loaded     nothing in it can be used
+missing column, ...
 malformed row,           error    row removed                        a text that is no bar; beyond a twentieth of the
 unreadable date                                                      rows the file is refused
 unsorted rows            info     sorted                             the order of rows says nothing

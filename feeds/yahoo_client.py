@@ -75,7 +75,7 @@ class YahooClient:
     Parameters
     ----------
     folder : Path
-        Where yfinance keeps its own small files (time zones, cookies).
+        Where yfinance keeps its own small files (cookies).
     timeout_s : float
         Seconds after which a server that says nothing is given up.
     """
@@ -114,10 +114,11 @@ class YahooClient:
         from yfinance.exceptions import YFException, YFRateLimitError
 
         fetched_at = datetime.now(UTC)
-        _tell_time_zone(ticker)
+        stock = yfinance.Ticker(ticker, session=self._session)
+        _tell_time_zone(stock)
         try:
             # Up to now whatever is wanted: the adjusted values are those of one request.
-            frame = yfinance.Ticker(ticker, session=self._session).history(
+            frame = stock.history(
                 start=(first or FIRST_DAY).isoformat(), auto_adjust=False, timeout=self._session.timeout_s
             )
         except YFRateLimitError as error:
@@ -174,17 +175,20 @@ def _first_line(error: Exception) -> str:
 
 
 def _forget_answers() -> None:
-    """Drop yfinance's memory of earlier answers, which would repeat a refusal after the server mended."""
+    """Drop yfinance's memory of earlier answers and of the folder before.
+
+    It would repeat a refusal after the server mended, and write to a folder that may be gone.
+    """
+    from yfinance.cache import _CookieCacheManager
     from yfinance.data import YfData
 
     YfData.cache_get.cache_clear()
+    _CookieCacheManager._Cookie_cache = None
 
 
-def _tell_time_zone(ticker: str) -> None:
+def _tell_time_zone(stock: Any) -> None:
     """Spare yfinance its question for the exchange's time zone: for a lost ticker it asks several pages in vain."""
-    from yfinance.cache import get_tz_cache
-
-    get_tz_cache().store(ticker, NEW_YORK)
+    stock._tz = NEW_YORK
 
 
 @lru_cache(maxsize=1)

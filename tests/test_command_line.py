@@ -118,10 +118,12 @@ def test_run_on_a_broken_csv_without_repair_names_ticker_and_defect(
     expect_mistake(words, text, capsys)
 
 
-def test_run_on_a_csv_without_a_column_is_refused_under_any_repair(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    folder = write_prices(tmp_path / "prices")
-    (folder / "BAD.csv").write_text("Date,Open,High,Low,Volume\n2020-01-02,1,1,1,1\n")
-    expect_mistake(["run", "--prices", f"csv:{folder}", "--strategy", "lstm_only"], "BAD: lacks the column", capsys)
+def test_run_on_files_without_a_column_only_is_refused_under_any_repair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("AAA", "BAD"):
+        (tmp_path / f"{name}.csv").write_text("Date,Open,High,Low,Volume\n2020-01-02,1,1,1,1\n")
+    expect_mistake(["run", "--prices", f"csv:{tmp_path}", "--strategy", "lstm_only"], "BAD: lacks the column", capsys)
 
 
 def test_run_on_too_little_history_says_how_much_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

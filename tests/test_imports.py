@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("feeds", "models", "indicators", "strategies", "analyzers", "engine")
 ALLOWED = {
     "feeds": {"feeds"},
-    "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress"},
+    "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress", "feeds.sessions"},
     "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel"},
     "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors"},
     "analyzers": {"analyzers", "feeds.errors", "feeds.panel"},

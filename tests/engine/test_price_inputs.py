@@ -83,6 +83,18 @@ def test_folder_with_an_unreadable_an_empty_and_a_binary_file_loads_the_rest_and
     assert all(any(name in text for text in found.warnings) for name in ("EMPTY", "IMAGE", "LOST"))
 
 
+def test_folder_with_one_file_without_a_column_loads_the_rest_and_names_it(folder):
+    header, _, rows = (folder / "BBB.csv").read_text().partition("\n")
+    (folder / "BBB.csv").write_text(header.replace("Close", "Clxse") + "\n" + rows)
+    found = inputs(prices=f"csv:{folder}")
+    assert found.panel.tickers == ("AAA", "CCC", "DDD")
+    refused = [finding for finding in found.findings if finding.action == "refused"]
+    assert [(one.ticker, one.kind, one.severity) for one in refused] == [("BBB", "missing column", "error")]
+    assert any("Refused for defects of their prices: BBB (missing column)." in text for text in found.warnings)
+    with pytest.raises(InputError, match="defects in 1 of 4 tickers: BBB: lacks the column `close`"):
+        inputs(prices=f"csv:{folder}", repair="none")
+
+
 def test_the_same_folder_without_repairs_is_refused_in_one_line_that_names_the_three(folder):
     spoil(folder)
     with pytest.raises(InputError, match="defects in 3 of 7 tickers: EMPTY: .* is empty; IMAGE: .*; LOST: ") as caught:

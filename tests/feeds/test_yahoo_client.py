@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -122,12 +123,22 @@ def test_history_without_a_server_was_not_reached(tmp_path, monkeypatch):
 
 def test_client_rests_on_these_parts_of_yfinance():
     # Not part of its documented interface: where this fails, feeds/yahoo_client.py must follow.
+    import yfinance
     from yfinance._http import is_supported_session
-    from yfinance.cache import get_tz_cache
+    from yfinance.cache import _CookieCacheManager
     from yfinance.data import YfData
 
     from feeds.yahoo_client import _session_class
 
     assert is_supported_session(_session_class()("", 1.0))
     assert callable(YfData.cache_get.cache_clear)
-    assert callable(get_tz_cache().store)
+    assert "_tz" in vars(yfinance.Ticker("ABC"))
+    assert "_Cookie_cache" in vars(_CookieCacheManager)
+
+
+def test_history_after_the_folder_of_a_client_before_is_gone_asks_for_the_chart_only(yahoo, tmp_path):
+    yahoo.frames["ABC"] = walk()
+    for name in ("first", "second"):
+        assert len(YahooClient(tmp_path / name).history("ABC", None, None)) == len(walk())
+        shutil.rmtree(tmp_path / name)
+    assert yahoo.charts() == ["ABC", "ABC"]
