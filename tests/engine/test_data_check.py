@@ -62,7 +62,7 @@ def test_check_data_writes_the_findings_and_ends_with_0(folder, tmp_path, capsys
     screen = capsys.readouterr().out
     assert "5 tickers, 220 bars" in screen
     assert "2 error, 1 warning, 0 info" in screen
-    assert "Refused for defects of their prices: VOID." in screen
+    assert "Refused for defects of their prices: VOID (empty file)." in screen
 
 
 @pytest.mark.parametrize(("severity", "count"), [("error", 2), ("warning", 3)])
@@ -121,7 +121,7 @@ def test_check_data_names_members_without_prices(folder, tmp_path, capsys):
 
 def test_load_inputs_warn_of_findings_and_count_them(folder):
     inputs = load_inputs(resolve({"prices": f"csv:{folder}"}), silent)
-    assert "Refused for defects of their prices: VOID." in inputs.warnings
+    assert "Refused for defects of their prices: VOID (empty file)." in inputs.warnings
     assert "Wrong bars were taken out, or false adjustments ignored, in ZERO." in inputs.warnings
     facts = data_facts(inputs)
     assert facts["Findings, error"] == "2 (empty file 1, all-zero bar 1)"

@@ -55,7 +55,7 @@ def test_finding_counts_name_the_kinds_of_each_severity():
 
 def test_finding_warnings_say_what_is_not_traded_and_what_was_mended():
     assert finding_warnings(FINDINGS) == [
-        "Refused for defects of their prices: AAA.",
+        "Refused for defects of their prices: AAA (empty file).",
         "Not traded from a defect of their prices on, as if delisted there: BBB. "
         "An open position is closed at the worse of the prices before and after it, unless a fall is proven to be "
         "none (a split, another stock under the ticker).",
@@ -73,4 +73,4 @@ def test_finding_warnings_name_a_stock_that_leaves_after_its_session():
 
 def test_finding_warnings_name_a_dozen_and_count_the_rest():
     many = [Finding(f"T{k:02d}", None, "empty file", "is empty") for k in range(15)]
-    assert finding_warnings(many)[0].endswith("T10, T11 and 3 more.")
+    assert finding_warnings(many)[0].endswith("T10 (empty file), T11 (empty file) and 3 more.")
