@@ -13,6 +13,7 @@ import pandas as pd
 
 from analyzers.recorder import Recorder
 from engine.broker import SafeBroker
+from engine.clocked_cerebro import ClockedCerebro
 from engine.execution import Execution
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
@@ -74,6 +75,7 @@ def make_cerebro(
     execution: Execution = DEFAULT_EXECUTION,
     preload: bool = True,
     runonce: bool = True,
+    guarded: bool = False,
 ) -> bt.Cerebro:
     """Return a Cerebro with one feed per traded ticker, our broker and the strategy.
 
@@ -93,6 +95,8 @@ def make_cerebro(
         The rest of how orders are filled and what that costs.
     preload, runonce : bool
         backtrader's run modes; all give the same result, the defaults are the fastest.
+    guarded : bool
+        Reading a line beyond the present bar or before its beginning raises; see `ClockedCerebro`.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def make_cerebro(
     feeds = make_feeds(panel, columns)
     if not feeds:
         raise InputError("prices: expected at least one stock with a bar, received none; check the dates and tickers")
-    cerebro = bt.Cerebro(stdstats=False, preload=preload, runonce=runonce)
+    cerebro = ClockedCerebro(stdstats=False, preload=preload, runonce=runonce, guarded=guarded)
     account = {"cash": cash, "commission_bps": commission_bps, "slippage_bps": slippage_bps}
     cerebro.setbroker(SafeBroker(**account, halted_at_end=panel.halted_at_end, **execution.broker_parameters()))
     for feed in feeds:
@@ -128,12 +132,13 @@ def run_backtest(
     progress: Progress = silent,
     preload: bool = True,
     runonce: bool = True,
+    guarded: bool = False,
 ) -> BacktestResult:
     """Run one strategy over a panel.
 
     Parameters
     ----------
-    panel, columns, cash, commission_bps, slippage_bps, execution, preload, runonce
+    panel, columns, cash, commission_bps, slippage_bps, execution, preload, runonce, guarded
         See `make_cerebro`.
     strategy : type
         A SwingStrategy, or any bt.Strategy: that one gets the parameters that it has.
@@ -181,7 +186,8 @@ def run_backtest(
     account: dict[str, Any] = {"cash": cash, "commission_bps": commission_bps, "slippage_bps": slippage_bps}
     account["execution"] = execution
     settings = {**taken, **(params or {})}
-    cerebro = make_cerebro(panel, columns, strategy, settings, **account, preload=preload, runonce=runonce)
+    modes: dict[str, Any] = {"preload": preload, "runonce": runonce, "guarded": guarded}
+    cerebro = make_cerebro(panel, columns, strategy, settings, **account, **modes)
     cerebro.addanalyzer(SessionProgress, sessions=_ticks(panel, progress))
     cerebro.addanalyzer(Recorder, _name="recorder")
     # Orders are numbered per run, so that a second run in one process writes the same bytes.

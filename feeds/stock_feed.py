@@ -14,7 +14,6 @@ or, for a whole panel, ``for feed in make_feeds(panel, columns): cerebro.adddata
 
 from __future__ import annotations
 
-import array
 import keyword
 from functools import cache
 from typing import Any
@@ -23,6 +22,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from feeds.backtrader_lines import SafeLine, fill
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PRICE_FIELDS, Bars, FeaturePanel, PricePanel
 
@@ -72,6 +72,10 @@ class StockFeed(bt.feed.DataBase):
         self._values = self._line_values(self.p.dataname)
         self._buffers = list(self.lines)
         self._dates = self.lines.datetime
+        for line, name in zip(self._buffers, self.getlinealiases(), strict=True):
+            line.__class__ = SafeLine
+            # backtrader would look each name up through three calls whenever it is read.
+            self.__dict__[name] = line
 
     @staticmethod
     def from_bars(bars: Bars, ticker: str) -> StockFeed:
@@ -142,9 +146,7 @@ class StockFeed(bt.feed.DataBase):
             return
         rows = self._rows_in_range()
         for name, values in self._values.items():
-            line = getattr(self.lines, name)
-            filled = np.concatenate([values[rows], np.full(line.extension, np.nan)])
-            line.array = array.array("d", filled.tobytes())
+            fill(getattr(self.lines, name), values[rows])
         self._row = len(self.p.dataname)
         self.home()
 

@@ -12,6 +12,7 @@ import numpy as np
 from feeds.panel import Bars
 from indicators.column_indicator import ColumnIndicator, require_at_least
 from indicators.feed_bars import last_bars
+from indicators.wilder_average import smooth, wilder_average
 
 
 def true_range(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
@@ -41,18 +42,7 @@ def average_true_range(high: np.ndarray, low: np.ndarray, close: np.ndarray, per
     -----
     **Known at** the close of each bar.
     """
-    ranges = true_range(high, low, close)
-    values = np.full(len(ranges), np.nan)
-    if len(ranges) <= period:
-        return values
-    values[period] = smoothed = float(np.mean(ranges[1 : period + 1]))
-    for k, new in enumerate(ranges[period + 1 :].tolist(), start=period + 1):
-        values[k] = smoothed = _smooth(smoothed, new, period)
-    return values
-
-
-def _smooth(last: float, new: float, period: int) -> float:
-    return (last * (period - 1) + new) / period
+    return wilder_average(true_range(high, low, close), period)
 
 
 class AverageTrueRange(ColumnIndicator):
@@ -85,4 +75,4 @@ class AverageTrueRange(ColumnIndicator):
             return super().latest()
         bars = last_bars(self.data, 2)
         new = float(true_range(bars.high, bars.low, bars.close)[-1])
-        return np.array([_smooth(self.lines.atr[-1], new, self.p.period)])
+        return np.array([smooth(self.lines.atr[-1], new, self.p.period)])

@@ -1,0 +1,264 @@
+"""Lines of backtrader that share one clock, and all that we know of the inside of its lines.
+
+A line is an array and a place in it. Stock backtrader moves the place of every line of every feed and
+indicator on every session, a call each. Here the place is looked up where somebody reads::
+
+    clock.now[0] = t                rows[t] = k                   array[k + ago]
+    the session, one           the stock's bar at that          the line's values, filled from
+    number for all       -->   session, one array for     -->   numpy in one copy before the run
+                               all lines of the stock
+
+so a session costs one assignment for all lines together, whatever the calendars: on a session that
+the stock missed ``rows[t]`` is ``rows[t - 1]``, and ``len``, ``[0]`` and ``[-1]`` count traded bars.
+Before the first bar ``rows[t]`` is `NOT_LISTED`, which no array has, and the reading raises.
+
+This module, `engine.cerebro` and `engine.broker` alone touch what backtrader does not document.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Iterator
+from datetime import date, datetime
+from functools import cache, lru_cache
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+
+from feeds.errors import InputError
+
+NOT_LISTED = -(2**30)
+_LineBuffer: Any = bt.linebuffer.LineBuffer
+_Anything: Any = object  # what the mixins come before is a line
+_num2datetime: Any = lru_cache(maxsize=16_384)(bt.num2date)
+
+
+class Clock:
+    """The sessions of a run and where each stock is in its bars.
+
+    Parameters
+    ----------
+    feeds : list
+        Preloaded feeds.
+
+    Attributes
+    ----------
+    sessions : list of float, length T
+        Every date on which any feed has a bar, in backtrader's numbers.
+    now : list of one int
+        The present session.
+    """
+
+    def __init__(self, feeds: list[Any]) -> None:
+        dates = {id(feed): np.array(feed.lines.datetime.array)[: feed.buflen()] for feed in feeds}
+        kinds = {values.tobytes(): values for values in dates.values()}
+        union = np.unique(np.concatenate(list(kinds.values())))
+        rows = {kind: _rows(values, union) for kind, values in kinds.items()}
+        self.sessions: list[float] = union.tolist()
+        self.now = [0]
+        self._rows = {feed: rows[values.tobytes()] for feed, values in dates.items()}
+
+    def rows(self, feed: Any) -> array.array[int]:
+        """Return the number of a feed's latest bar at each session, `NOT_LISTED` before the first."""
+        return self._rows[id(feed)]
+
+    def missing_bars(self, feeds: list[Any], minimum: list[int]) -> list[int]:
+        """Return at each session how many bars the neediest feed lacks of its minimum (0 or less: none)."""
+        most = np.full(len(self.sessions), np.iinfo(np.int64).min)
+        for feed, bars in zip(feeds, minimum, strict=True):
+            seen = np.maximum(np.frombuffer(self.rows(feed), dtype=np.int32).astype(np.int64) + 1, 0)
+            np.maximum(most, bars - seen, out=most)
+        return [int(number) for number in most]
+
+
+def _rows(dates: np.ndarray, sessions: np.ndarray) -> array.array[int]:
+    rows = np.searchsorted(dates, sessions, side="right") - 1
+    return array.array("i", np.where(rows < 0, NOT_LISTED, rows).astype(np.int32).tobytes())
+
+
+class SafeLine(_LineBuffer):
+    """A line that cannot be read before its stock's first bar; `describe` names it."""
+
+    def __getitem__(self, ago: int) -> float:
+        if self._idx < 0:
+            raise not_listed(self)
+        return self.array[self._idx + ago]
+
+    def datetime(self, ago: int = 0, tz: Any = None, naive: bool = True) -> datetime:
+        """Return the moment of a bar, converted once for all lines."""
+        if tz is None and self._tz is None and naive:
+            return _num2datetime(self[ago])
+        return super().datetime(ago, tz, naive)
+
+    def date(self, ago: int = 0, tz: Any = None, naive: bool = True) -> date:
+        """Return the day of a bar, converted once for all lines."""
+        return self.datetime(ago, tz, naive).date()
+
+
+class OnClock(_Anything):
+    """Put before a line's class: the line is where the clock says."""
+
+    _clock_rows: Any
+    _clock_now: Any
+    array: Any
+
+    @property
+    def _idx(self) -> int:
+        return max(-1, self._clock_rows[self._clock_now[0]])
+
+    @property
+    def lencount(self) -> int:
+        """Bars so far."""
+        return max(0, self._clock_rows[self._clock_now[0]] + 1)
+
+    def __len__(self) -> int:
+        return max(0, self._clock_rows[self._clock_now[0]] + 1)
+
+    def __getitem__(self, ago: int) -> float:
+        try:
+            return self.array[self._clock_rows[self._clock_now[0]] + ago]
+        except IndexError:
+            if len(self):
+                raise
+            raise not_listed(self) from None
+
+
+class Guarded(_Anything):
+    """Put before a line's class: reading what lies after the present bar or before the first raises."""
+
+    def __getitem__(self, ago: int) -> float:
+        check_reading(self, ago)
+        return super().__getitem__(ago)
+
+    def get(self, ago: int = 0, size: int = 1) -> Any:
+        """Return `size` values up to `ago`."""
+        if size > 0:
+            check_reading(self, ago)
+            check_reading(self, ago - size + 1)
+        return super().get(ago, size)
+
+
+def check_reading(line: Any, ago: int) -> None:
+    """Raise unless `line` has a bar `ago` bars from the present one, and that bar has been.
+
+    Raises
+    ------
+    InputError
+        Naming the line, its feed or indicator, and the index.
+    """
+    if ago > 0:
+        raise InputError(
+            f"{describe(line)}: expected an index of 0 or below, received [{ago}], {_bars(ago)} after the present; "
+            "what is not known yet cannot be read"
+        )
+    if not len(line):
+        raise not_listed(line)
+    # A line that keeps only its last bars (exactbars) counts more than it holds.
+    if len(line) + ago <= 0:
+        raise InputError(
+            f"{describe(line)}: expected an index from [{1 - len(line)}] to [0], for it has {_bars(len(line))}, "
+            f"received [{ago}]; wait until there are enough"
+        )
+
+
+def not_listed(line: Any) -> InputError:
+    """Return the error for a line that is read before its stock's first bar."""
+    feed = root_feed(line)
+    numbers = feed.lines.datetime.array if feed is not None else ()
+    listed = f" before its first bar on {bt.num2date(numbers[0]).date()}" if len(numbers) else " before its first bar"
+    return InputError(
+        f"{describe(line)}: expected to be read once the stock is listed, received a reading{listed}; "
+        "ask len(data) first"
+    )
+
+
+def _bars(count: int) -> str:
+    return f"{count} bar{'s' if count != 1 else ''}"
+
+
+def describe(line: Any) -> str:
+    """Return a name for a line, such as "line `close` of ACME" or "line `atr` of AverageTrueRange of ACME"."""
+    owner, feed = line._owner, root_feed(line)
+    names = {id(each): owner._getlinealias(i) for i, each in enumerate(getattr(owner, "lines", ()))}
+    owner_name = "" if owner is feed else f" of {type(owner).__name__}"
+    of_feed = f" of {feed._name}" if feed is not None and feed._name else ""
+    return f"line `{names.get(id(line)) or type(line).__name__}`{owner_name}{of_feed}"
+
+
+def root_feed(line_or_indicator: Any) -> Any:
+    """Return the feed whose bars a line, indicator or operation steps on; None where there is none."""
+    found: Any = line_or_indicator
+    for _ in range(100):
+        if isinstance(found, bt.feed.AbstractDataBase):
+            return found
+        if isinstance(found, bt.Strategy) or found is None:
+            return None
+        found = _one_up(found)
+    return None
+
+
+def _one_up(found: Any) -> Any:
+    if isinstance(found, bt.lineseries.LineSeriesStub):
+        return found.lines[0]
+    clock = getattr(found, "_clock", None)
+    return getattr(found, "_owner", None) if clock is None else clock
+
+
+def all_indicators(strategy: Any) -> Iterator[Any]:
+    """Yield the indicators of a strategy and those inside them."""
+    waiting = list(strategy.getindicators())
+    while waiting:
+        indicator = waiting.pop()
+        waiting.extend(indicator.getindicators())
+        yield indicator
+
+
+def buffers(line_or_lines: Any) -> list[Any]:
+    """Return the single lines of a feed, an indicator or an operation (which is a line itself)."""
+    return list(line_or_lines.lines)
+
+
+@cache
+def _combined(mixin: Any, plain: Any) -> Any:
+    # Through the metaclass, for the lines that operations of lines are.
+    metaclass: Any = type(plain)
+    return metaclass(f"{mixin.__name__}{plain.__name__}", (mixin, plain), {"__module__": __name__})
+
+
+def guard(line: Any) -> None:
+    """Let a line raise where it is read outside the bars that have been."""
+    if not isinstance(line, Guarded):
+        plain: Any = type(line)
+        line.__class__ = _combined(Guarded, plain)
+
+
+class ClockedLines:
+    """Lines that are on a clock from here to `release`."""
+
+    def __init__(self) -> None:
+        self._plain: list[tuple[Any, Any]] = []
+
+    def put(self, line: Any, clock: Clock, rows: array.array[int]) -> None:
+        """Let a line be where the clock says."""
+        plain: Any = type(line)
+        self._plain.append((line, plain))
+        line.__dict__.update(_clock_rows=rows, _clock_now=clock.now)
+        guarded = isinstance(line, Guarded)
+        on_clock = _combined(OnClock, plain.__bases__[1] if guarded else plain)
+        line.__class__ = _combined(Guarded, on_clock) if guarded else on_clock
+
+    def release(self) -> None:
+        """Leave every line where it is, and make it what it was."""
+        for line, plain in self._plain:
+            place, count = line._idx, len(line)
+            line.__class__ = plain
+            line._idx, line.lencount = place, count
+        self._plain.clear()
+
+
+def fill(line: Any, values: np.ndarray) -> None:
+    """Give a line all its values in one copy; the places that look ahead (`extend`) stay behind them."""
+    line.array = array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    if line.extension:
+        line.array.extend([np.nan] * line.extension)
