@@ -11,6 +11,7 @@ import pandas as pd
 
 from analyzers.recorder import Recorder
 from benchmarks.engine_rule import BARS_HELD, CASH, COST_FRAC, PLACES, Market, Outcome, classes
+from engine.broker import SafeBroker
 from engine.cerebro import make_cerebro
 from feeds.insider import INSIDER_COLUMNS
 from feeds.panel import FeaturePanel, PricePanel
@@ -142,8 +143,10 @@ def _ours(
     sessions, tickers = pd.DatetimeIndex(market.sessions), tuple(market.tickers)
     panel = PricePanel(sessions, tickers, adjust=adjust, price_basis="as_traded", **arrays)
     params = {"classes": classes(*market.close.shape), "indicators": indicators}
-    costs: dict[str, Any] = {"cash": CASH + CREDIT, "commission_bps": COST_FRAC * 1e4, "slippage_bps": 0.0}
-    cerebro = make_cerebro(panel, columns, Rule, params, guarded=guarded, **costs)
+    cerebro = make_cerebro(panel, columns, Rule, params, guarded=guarded)
+    # The rule knows no limit of volume and no check of cash.
+    costs = {"commission_bps": COST_FRAC * 1e4, "slippage_bps": 0.0, "volume_frac": None, "unaffordable": "borrow"}
+    cerebro.setbroker(SafeBroker(cash=CASH + CREDIT, **costs))
     if analyzers:
         cerebro.addanalyzer(Recorder)
     outcome: Outcome = cerebro.run()[0].outcome

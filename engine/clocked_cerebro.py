@@ -58,6 +58,12 @@ class ClockedCerebro(bt.Cerebro):
             return self._clock.sessions[self._clock.now[0]]
         return max((data.datetime[0] for data in self.datas if len(data)), default=float("-inf"))
 
+    def runstrategies(self, iterstrat: Any, predata: bool = False) -> Any:
+        """Run strategies (called by backtrader), and let the broker ask us for the session."""
+        if hasattr(self.broker, "set_clock"):
+            self.broker.set_clock(self.session_number)
+        return super().runstrategies(iterstrat, predata)
+
     def _runonce(self, runstrats: list[Any]) -> None:
         self._guard(runstrats)
         self.fallback = self._not_covered(runstrats)

@@ -165,7 +165,7 @@ def check_reading(line: Any, ago: int) -> None:
 def not_listed(line: Any) -> InputError:
     """Return the error for a line that is read before its stock's first bar."""
     feed = root_feed(line)
-    numbers = feed.lines.datetime.array if feed is not None else ()
+    numbers: Any = () if feed is None else feed.lines.datetime.array
     listed = f" before its first bar on {bt.num2date(numbers[0]).date()}" if len(numbers) else " before its first bar"
     return InputError(
         f"{describe(line)}: expected to be read once the stock is listed, received a reading{listed}; "
@@ -239,9 +239,9 @@ class ClockedLines:
     def __init__(self) -> None:
         self._plain: list[tuple[Any, Any]] = []
 
-    def put(self, line: Any, clock: Clock, rows: array.array[int]) -> None:
+    def put(self, line: Any, clock: Clock, rows: Any) -> None:
         """Let a line be where the clock says."""
-        plain: Any = type(line)
+        plain: Any = line.__class__
         self._plain.append((line, plain))
         line.__dict__.update(_clock_rows=rows, _clock_now=clock.now)
         guarded = isinstance(line, Guarded)

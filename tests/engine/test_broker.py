@@ -95,9 +95,8 @@ def test_order_before_listing_is_rejected_without_a_price_of_the_future(mode):
     ]
     assert math.isnan(orders[0].created.price)
     assert math.isnan(orders[0].created.pclose)
-    orders.clear()
-    run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, LATE=late)
-    assert orders[0].created.price == 99.0
+    with pytest.raises(InputError, match="line `close` of LATE: expected to be read once the stock is listed"):
+        run(script, backtraders_broker(), mode=mode, CLOCK=CLOCK, LATE=late)
 
 
 @pytest.mark.parametrize("mode", RUN_MODES)
