@@ -98,6 +98,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
 
     A feed that has ended cannot be told from one that is only halted when the data are cut inside
     the halt; name such stocks in `halted_at_end`, else the run sells the position in the sessions left.
+    `PricePanel.until` names them; a source that is read only up to a date, as with ``--to``, cannot.
 
     Only commissions for stocks are taken, without leverage; histories of orders and cheating on open or
     close are refused.

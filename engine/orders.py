@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections import deque
 from typing import Any
 
 import backtrader as bt
@@ -31,6 +32,7 @@ ASKED: dict[str, Any] = {
     "histnotify": False,
 }
 _NEW = object.__new__
+_EMPTY = vars(OrderData())
 
 
 class OrderParameters:
@@ -110,7 +112,7 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
     order.info, order.status = AutoOrderedDict(), bt.Order.Created
     order.is_active, order.plimit = asked["parent"] is None, asked["pricelimit"]
     order.created = _created(order, session)
-    order.executed = OrderData(remsize=size)
+    order.executed = _order_data(remsize=size)
     if kind in TRAILING:
         _start_trailing(order)
     if asked["valid"] is not None:
@@ -121,15 +123,27 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
 def _created(order: Any, session: float) -> Any:
     data, price, plimit = order.data, order.price, order.pricelimit
     close = data.lines.close[0] if len(data) else math.nan
-    return OrderData(
+    if not (price or plimit):
+        price = close
+    created = _order_data(
         dt=session,
         size=order.size,
-        price=price if price or plimit else close,
-        pricelimit=plimit,
+        price=price or plimit,
+        pricelimit=plimit or price,
         pclose=close,
         trailamount=order.trailamount,
         trailpercent=order.trailpercent,
     )
+    created.plimit = plimit
+    return created
+
+
+def _order_data(**values: Any) -> Any:
+    """Return an OrderData without its constructor: that costs more than filling the order."""
+    data = _NEW(OrderData)
+    data.__dict__.update(_EMPTY)
+    data.__dict__.update(values, exbits=deque())
+    return data
 
 
 def _start_trailing(order: Any) -> None:

@@ -58,6 +58,8 @@ class SessionFills(Lifecycle):
     def _fill_all(self) -> None:
         session, matches, trailing = self.session, [], []
         for order in list(self.book.open.values()):
+            if order not in self.book:
+                continue  # ended with one before it
             if order.valid is not None and self._has_expired(order):
                 self._end(order, bt.Order.Expired)
             elif order.stock.dates[0] == session > order.created.dt and order.is_active:
