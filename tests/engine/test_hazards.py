@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine.broker import SafeBroker
+from engine.clocked_cerebro import ClockedCerebro
 from feeds.errors import InputError
 from feeds.panel import Bars
 from feeds.stock_feed import StockFeed
@@ -40,6 +41,38 @@ def completed(seen):
 
 
 LATE = stock(None, None, None, flat(99), flat(77))
+
+
+def on_our_engine(script, **stocks):
+    """Run in the guarded mode of the project's Cerebro."""
+    cerebro = ClockedCerebro(stdstats=False, guarded=True)
+    cerebro.setbroker(SafeBroker(**FREE))
+    for ticker, bars in stocks.items():
+        cerebro.adddata(StockFeed.from_bars(bars, ticker))
+    cerebro.addstrategy(Script, script=script)
+    return cerebro.run()[0]
+
+
+def test_h1_price_before_listing_is_the_last_of_the_future_in_backtrader_and_raises_here():
+    seen = []
+    script = {1: lambda s: seen.append(s.datas[1].close[0])}
+    stock_run(script, CLOCK=CLOCK, LATE=LATE)
+    assert seen == [77.0]  # on 2020-01-03; the stock is listed on 2020-01-07
+    with pytest.raises(InputError, match="line `close` of LATE: .* before its first bar on 2020-01-07"):
+        on_our_engine(script, CLOCK=CLOCK, LATE=LATE)
+
+
+RISING = stock(flat(10), flat(20), flat(30), flat(40), flat(50), flat(60))
+
+
+@pytest.mark.parametrize(("ago", "wrong"), [(1, 30.0), (-3, 50.0)])
+def test_h4_tomorrow_and_what_lies_before_the_first_bar_can_be_read_in_backtrader_and_raise_here(ago, wrong):
+    seen = []
+    script = {1: lambda s: seen.append(s.data.close[ago])}
+    stock_run(script, X=RISING)
+    assert seen == [wrong]
+    with pytest.raises(InputError, match=rf"line `close` of X: .* received \[{ago}\]"):
+        on_our_engine(script, X=RISING)
 
 
 def test_h2_order_before_listing_is_priced_from_the_future_in_backtrader_and_rejected_here():
