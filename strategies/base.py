@@ -255,12 +255,18 @@ class SwingStrategy(bt.Strategy):
         holding = self._holdings.get(ticker)
         if holding is not None and order == holding.entry:
             self._entry_changed(order, holding)
-        elif holding is not None and not order.alive():
-            if order.status == order.Completed and not self.getposition(order.data).size:
-                del self._holdings[ticker]
-            elif holding.exit is not None and order == holding.exit:
-                holding.exit = None
+        elif holding is not None:
+            self._exit_changed(order, holding)
         self.on_order(order)
+
+    def _exit_changed(self, order: Any, holding: Holding) -> None:
+        if order.executed.size:
+            # What the entry still waits for is not bought any more.
+            self.cancel(holding.entry)
+        if order.status == order.Completed and not self.getposition(order.data).size:
+            del self._holdings[order.data._name]
+        elif holding.exit is not None and order == holding.exit and not order.alive():
+            holding.exit = None
 
     def _entry_changed(self, order: Any, holding: Holding) -> None:
         """Protect what the entry has bought so far; the volume of a session may not hold all of it."""
@@ -297,7 +303,6 @@ class SwingStrategy(bt.Strategy):
         if reason is not None:
             # One order may close a position: the stop goes before the sale is sent. They are linked too,
             # because backtrader's own broker ignores a cancellation in the session of the order.
-            # What the entry still waits for is not bought any more.
             self.cancel(holding.entry)
             if holding.stop is not None:
                 self.cancel(holding.stop)

@@ -170,3 +170,17 @@ def test_equal_weight_monthly_stock_that_left_while_halted_is_kept_for_that_mont
 def test_equal_weight_monthly_without_any_member_stays_in_cash():
     value = equal_weight_monthly(TWO, FIRST, LAST, cash=1000, members=np.zeros((6, 2), dtype=bool))
     assert value.tolist() == [1000] * 6
+
+
+def test_equal_weight_monthly_delisting_return_is_earned_on_the_session_after_the_end():
+    sessions = trading_sessions("2020-01-02", "2020-03-31")
+    close = np.full((len(sessions), 2), 10.0)
+    close[5:, 1] = np.nan
+    one = np.where(np.isnan(close), np.nan, 1.0)
+    panel = PricePanel(sessions, ("A", "B"), close, close, close, close, 1e6 * one, one, "as_traded")
+    for returned in (-0.5, {"B": -0.5}):
+        value = equal_weight_monthly(panel, sessions[0], sessions[-1], 1000.0, delisting_return=returned)
+        assert value.iloc[:5].tolist() == [1000.0] * 5
+        assert value.iloc[5:].to_numpy() == pytest.approx(750.0)
+    halted = dataclasses.replace(panel, halted_at_end=frozenset({"B"}))
+    assert equal_weight_monthly(halted, sessions[0], sessions[-1], 1000.0, delisting_return=-0.5).iloc[-1] == 1000.0

@@ -152,3 +152,14 @@ def test_panel_is_frozen(panel):
     with pytest.raises(AttributeError):
         panel.close = panel.open
     assert isinstance(panel, PricePanel)
+
+
+def test_until_knows_a_stock_that_is_only_halted_at_the_cut(make_panel):
+    panel = make_panel(sessions=10, tickers=3, ends={2: 3})
+    for name in BAR_FIELDS:
+        getattr(panel, name)[4:7, 1] = np.nan
+    cut = panel.until(panel.sessions[5])
+    assert cut.halted_at_end == {"T000", "T001"}
+    assert cut.until(panel.sessions[4]).halted_at_end == {"T000", "T001"}
+    assert panel.halted_at_end == frozenset()
+    assert cut.digest() == replace(cut, halted_at_end=frozenset()).digest()

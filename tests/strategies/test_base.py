@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import backtrader as bt
@@ -15,7 +16,7 @@ from feeds.errors import InputError
 from feeds.panel import PricePanel
 from feeds.sessions import trading_sessions
 from feeds.stock_feed import make_feeds
-from strategies.base import SwingStrategy
+from strategies.base import MISSED, SwingStrategy
 from tests.contracts import RUN_MODES
 
 Row = tuple[float, float, float, float] | None
@@ -401,3 +402,46 @@ def test_entries_of_one_sector_stay_within_its_limit_and_other_stocks_do_not_car
     result = run(panel, cash=1000, enter=every, fixed_size=15, sectors=sectors, max_sector_frac=0.2)
     sizes = dict(zip(result.trades["ticker"], result.trades["size"], strict=True))
     assert sizes == {"AAA": 15, "BBB": 5, "DDD": 15, "EEE": 15}
+
+
+def thin(panel: PricePanel, volume: float) -> PricePanel:
+    return replace(panel, volume=np.where(np.isnan(panel.close), np.nan, volume))
+
+
+def test_entry_in_parts_is_protected_from_its_first_part_on():
+    """A volume of 400 lets 10 of 25 shares in a session; the open at 44 is under the stop at 45.
+
+    The stop sells 10 of the 20 bought so far, 10 the day after, and the entry's last 5 are given up.
+    """
+    panel = thin(panel_of(A=[*flat(50, 2), *flat(50, 2), (44, 44, 44, 44), *flat(44, 4)]), 400.0)
+    result = run(panel, enter={"A": [2]}, fixed_size=25)
+    assert result.orders[["side", "size", "filled", "status"]].to_numpy().tolist() == [
+        ["buy", 25.0, 20.0, "Canceled"],
+        ["sell", 10.0, 0.0, "Canceled"],
+        ["sell", 20.0, 20.0, "Completed"],
+    ]
+    assert result.trades[["size", "exit_price", "exit_reason"]].to_numpy().tolist() == [[20.0, 44.0, "stop"]]
+
+
+def test_exit_gives_up_what_its_entry_still_waits_for():
+    panel = thin(panel_of(A=flat(50, 10)), 400.0)
+    result = run(panel, enter={"A": [2]}, leave={"A": [3]}, fixed_size=25)
+    entry, *_ = result.orders[["size", "filled", "status"]].to_numpy().tolist()
+    assert entry == [25.0, 10.0, "Canceled"]
+    assert result.trades[["size", "exit_reason"]].to_numpy().tolist() == [[10.0, "score"]]
+
+
+def test_halt_ends_an_entry_in_parts_and_keeps_what_was_bought():
+    panel = thin(panel_of(A=[*flat(50, 3), None, *flat(50, 4)], CLOCK=flat(1, 8)), 400.0)
+    result = run(panel, enter={"A": [2]}, fixed_size=25)
+    entry = result.orders.iloc[0]
+    assert (entry["filled"], entry["status"], entry["reason"]) == (10, "Canceled", f"signal: {MISSED}")
+    assert result.trades[["ticker", "size", "exit_reason"]].to_numpy().tolist() == [["A", 10.0, "open at end"]]
+
+
+def test_shares_that_an_entry_waits_for_take_room_from_others():
+    panel = thin(panel_of(A=flat(50, 6), B=flat(50, 6)), 400.0)
+    params = {"cash": 2500.0, "cash_buffer_frac": 0.0, "max_weight_frac": 1.0, "fixed_stop": None}
+    result = run(panel, enter={"A": [2], "B": [3]}, fixed_size=40, **params)
+    bought = result.orders[result.orders["side"] == "buy"][["ticker", "size"]].to_numpy().tolist()
+    assert bought == [["A", 40.0], ["B", 10.0]]
