@@ -18,6 +18,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analyzers.charts import Line, line_chart, money_label, percent_label
+from analyzers.model_tables import (
+    HOW_TO_READ,
+    RELIABILITY_NOTE,
+    ablation_table,
+    comparison_sentence,
+    reliability_table,
+    rivals_table,
+    seeds_sentence,
+    years_table,
+)
 from analyzers.report_tables import (
     facts_table,
     fates_table,
@@ -62,8 +72,8 @@ class RunReport:
     benchmark_name : str
         "equal weight, monthly", a ticker, ...
     model : mapping, optional
-        ``name``, ``folds`` (list of `FoldReport.as_dict()`) and ``pooled`` (the fields of
-        `models.evaluation.Evaluation`), each optional.
+        ``name``, ``folds`` (list of `FoldReport.as_dict()`), ``pooled`` (the fields of
+        `models.evaluation.Evaluation`) and what else `engine.model_stage` makes, each optional.
     notes : sequence of str
         What the data are, shown first: a generated market and what was planted in it.
     warnings : sequence of str
@@ -129,13 +139,24 @@ def _content(run: RunReport) -> dict[str, Any]:
         "metrics": metrics_table(run.metrics, run.benchmark is not None),
         "charts": _charts(run),
         "model_verdict": model_verdict(pooled) if pooled else "",
-        "folds": folds_table(run.model) if run.model else None,
+        **_model_content(run.model or {}),
         "reasons": reasons_table(run.trades),
         "last_trades": last_trades_table(run.trades),
         "fates": fates_table(run.orders),
         "costs": _costs_sentence(run),
         "data": facts_table("Data", run.data_facts),
         "settings": facts_table("Settings", run.settings, grouped=False),
+    }
+
+
+def _model_content(model: Mapping[str, Any]) -> dict[str, Any]:
+    tables = (rivals_table(model), ablation_table(model), years_table(model), folds_table(model))
+    return {
+        "model_sentences": [text for text in (comparison_sentence(model), seeds_sentence(model)) if text],
+        "model_tables": [table for table in tables if table is not None],
+        "reliability": reliability_table(model),
+        "reliability_note": RELIABILITY_NOTE,
+        "how_to_read_model": HOW_TO_READ,
     }
 
 

@@ -179,6 +179,12 @@ def _add_model(parser: _Parser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", metavar="NAME", help="preset (see `list models`)")
     group.add_argument("--seeds", metavar="K", help="networks averaged per fold")
+    group.add_argument(
+        "--against",
+        metavar="A,B|none",
+        help="baselines on the same columns to compare with (train: logistic,gradient_boosting; run: none)",
+    )
+    group.add_argument("--ablation", action="store_true", help="train it on prices alone and on filings alone too")
     group.add_argument("--jobs", metavar="N", help="training processes (default: all cores)")
 
 

@@ -39,7 +39,23 @@ def entries(what: str) -> list[tuple[str, str]]:
     return [(name, _first_line(cls)) for name, cls in available().items()]
 
 
+_BASELINES = {
+    "prior": "the classes' shares in training, whatever the bar",
+    "persistence": "the class of the return over the last horizon comes again",
+    "reversal_1": "minus the last bar's return",
+    "reversal_5": "minus the return of the last 5 bars",
+    "volatility": "how large the move will be, from measures of volatility; nothing on direction",
+    "logistic": "multinomial logistic regression on the columns of 6 bars",
+    "gradient_boosting": "gradient boosted trees on the columns of 6 bars",
+}
+
+
 def _model_sentence(spec: ModelSpec) -> str:
+    if spec.family != "lstm":
+        return (
+            f"baseline: {_BASELINES[spec.family]}; label {spec.label} over {spec.horizon} bars; "
+            f"trained on {spec.train_sessions} sessions"
+        )
     columns = [f"{len(spec.price_columns)} price columns"]
     columns += ["cross-section"] * spec.cross_section + ["filings"] * spec.insider
     return (

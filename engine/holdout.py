@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from engine.inputs import Inputs, load_inputs
+from engine.inputs import Inputs, NoBarLeft, load_inputs
 from engine.settings import Settings
 from feeds.errors import InputError
 from feeds.progress import Progress
@@ -34,7 +34,13 @@ def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> In
     before = date.fromisoformat(spec.holdout_from) - timedelta(days=1)
     if settings.last is not None and settings.last <= before:
         return load_inputs(settings, progress)
-    inputs = load_inputs(replace(settings, last=before), progress)
+    try:
+        inputs = load_inputs(replace(settings, last=before), progress)
+    except NoBarLeft as error:
+        raise InputError(
+            f"model setting `holdout_from`: expected a date after the first bar, received {spec.holdout_from}: "
+            "every session is sealed"
+        ) from error
     note = (
         f"Sealed: by `holdout_from`, sessions from {spec.holdout_from} on were not loaded. Nothing here was learned "
         "from them, traded on them, measured on them or compared with them."

@@ -31,6 +31,10 @@ from feeds.synthetic_settings import universe
 from feeds.transactions import TransactionTable, check_prices
 
 
+class NoBarLeft(InputError):
+    """The cut lies before the first bar."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a run starts from.
@@ -101,7 +105,7 @@ def load_panel(settings: Settings, progress: Progress) -> tuple[CheckedPrices, l
 
 def _check_dates(settings: Settings, panel: PricePanel) -> None:
     if not len(panel.sessions) or not panel.traded.any():
-        raise InputError(f"`--to`: expected a date on or after the first bar, received {settings.last}: no bar is left")
+        raise NoBarLeft(f"`--to`: expected a date on or after the first bar, received {settings.last}: no bar is left")
     first, last = panel.sessions[0].date(), panel.sessions[-1].date()
     if settings.first and settings.first > last:
         raise InputError(f"`--from`: expected a date inside the data ({first} to {last}), received {settings.first}")

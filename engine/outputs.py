@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from analyzers.model_tables import comparison_sentence, markdown, screen, seeds_sentence
 from analyzers.report import ASSUMPTIONS, RunReport, write_report
 from analyzers.tearsheet import write_tearsheet
-from analyzers.wording import number, percent
+from analyzers.wording import model_verdict, number, percent
 from engine.execution import execution_sentences
 from engine.findings import finding_counts
 from engine.inputs import Inputs
@@ -28,6 +29,7 @@ FILES = {
     "orders.csv": "every order with its fate",
     "equity.csv": "daily value, cash, exposure, drawdown",
     "predictions.parquet": "every out-of-sample prediction",
+    "evaluation.md": "how good the predictions were, every measure; evaluation.json has the same figures",
     "manifest.json": "settings, versions, inputs, figures, timings",
     "config.toml": "`run --config config.toml` repeats this run",
 }
@@ -56,6 +58,13 @@ def write_tables(trading: Trading, folder: Path) -> None:
 def write_json(value: Mapping[str, Any], path: Path) -> None:
     """Write JSON: null for what is not known, never NaN."""
     write_text(path, json.dumps(json_safe(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_evaluation(model: Mapping[str, Any], folder: Path) -> None:
+    """Write evaluation.json and the same figures for a reader, evaluation.md."""
+    write_json(model, folder / "evaluation.json")
+    sentences = (model_verdict(model.get("pooled")), comparison_sentence(model), seeds_sentence(model))
+    write_text(folder / "evaluation.md", markdown(model, sentences))
 
 
 def json_safe(value: Any) -> Any:
@@ -184,10 +193,17 @@ def model_lines(model: Mapping[str, Any]) -> str:
     )
     if pd.isna(pooled["log_loss"]):
         return f"\n\npredictions, out of sample: {ranking}"
-    return (
+    told = (
         f"\n\nmodel, out of sample: log-loss {pooled['log_loss']:.4f} (class prior {pooled['prior_log_loss']:.4f}), "
         f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), {ranking}"
     )
+    return told + (f"\nmodel {model['verdict']}" if model.get("verdict") else "")
+
+
+def comparison_lines(model: Mapping[str, Any]) -> str:
+    """Return the model beside its baselines for the screen; empty without any."""
+    table = screen(model)
+    return f"\n\n{table}" if table else ""
 
 
 def warning_lines(warnings: Sequence[str]) -> str:

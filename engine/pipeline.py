@@ -8,7 +8,7 @@ Everything that can be refused without reading data is refused before the first 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,33 @@ from engine.features import Columns, build_columns
 from engine.findings import repairs
 from engine.holdout import load_unsealed
 from engine.inputs import Inputs, market_settings
-from engine.outputs import figures_table, model_lines, model_table, warning_lines, write_json, write_pages, write_tables
+from engine.model_stage import Model, default_against, make_model, saved_model
+from engine.outputs import (
+    comparison_lines,
+    figures_table,
+    model_lines,
+    model_table,
+    warning_lines,
+    write_evaluation,
+    write_json,
+    write_pages,
+    write_tables,
+)
 from engine.price_inputs import check_place
 from engine.progress import progress_bars
 from engine.provenance import git_commit, package_versions
 from engine.run_folder import check_free, run_folder, write_text
-from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
+from engine.saved_predictions import horizon_of
 from engine.settings import Settings
 from engine.stages import Stages
-from engine.trading import check_benchmark, first_traded_session, load_strategy, trade
-from feeds.errors import InputError
+from engine.trading import check_benchmark, load_strategy, trade
+from feeds.errors import InputError, unknown_name
 from feeds.panel import PricePanel
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
-from models.spec import ModelSpec
+from models.spec import FULL_BASELINES, SIMPLE_BASELINES, ModelSpec
 from models.spec import resolve as resolve_model
 from strategies.parameters import user_parameters
-
-
-@dataclass(frozen=True)
-class Model:
-    """Out-of-sample predictions and what is known of the model that made them.
-
-    Attributes
-    ----------
-    predictions : SavedPredictions
-    evaluation : mapping
-        The manifest's ``model`` entry, with ``folds`` and ``pooled``; of saved predictions only the
-        ranking is measured.
-    warnings : list of str
-    """
-
-    predictions: SavedPredictions
-    evaluation: dict[str, Any]
-    warnings: list[str]
 
 
 def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = False) -> tuple[dict[str, Any], str]:
@@ -70,7 +63,8 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
     spec = model_spec(settings)
     saved = None if settings.predictions is None else SavedPredictions.read(Path(settings.predictions))
     strategy = load_strategy(settings, horizon=spec.horizon if saved is None else horizon_of(saved, spec.horizon))
-    settings = resolved(settings, spec, strategy)
+    check_against(settings)
+    settings = resolved(settings, spec if saved is None else _with_horizon(spec, saved), strategy)
     progress, stages = progress_bars(quiet=quiet), Stages()
     with run_folder(out, force=force) as folder:
         extra = getattr(strategy[0], "insider_columns", ())
@@ -81,6 +75,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         with stages("report"):
             write_tables(trading, folder)
             write_pages(settings, inputs, model.evaluation, trading, warnings, folder, progress)
+            write_evaluation(model.evaluation, folder)
         model.predictions.write(folder / "predictions.parquet")
         manifest = {
             **_manifest(settings, inputs, model, stages),
@@ -104,15 +99,18 @@ def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = F
     if settings.predictions is not None:
         raise InputError(f"`train`: expected no `--predictions`, received {settings.predictions}; `run` trades them")
     spec, progress, stages = model_spec(settings), progress_bars(quiet=quiet), Stages()
+    check_against(settings)
+    if settings.against is None:
+        settings = replace(settings, against=default_against(spec))
     settings = resolved(settings, spec)
     with run_folder(out, force=force) as folder:
         inputs, _, model = _prepared(settings, spec, progress, stages, models=folder / "models")
         model.predictions.write(folder / "predictions.parquet")
         manifest = _manifest(settings, inputs, model, stages)
-        write_json(model.evaluation, folder / "evaluation.json")
+        write_evaluation(model.evaluation, folder)
         write_text(folder / "config.toml", settings.as_toml())
         write_json(manifest, folder / "manifest.json")
-    table = model_table(model.evaluation["folds"]) + model_lines(model.evaluation)
+    table = model_table(model.evaluation["folds"]) + comparison_lines(model.evaluation) + model_lines(model.evaluation)
     return manifest, table + warning_lines([*inputs.warnings, *model.warnings])
 
 
@@ -124,6 +122,18 @@ def model_spec(settings: Settings) -> ModelSpec:
     spec = resolve_model(settings.model, options)
     # Without filings their columns do not exist, which is not the same as columns of zeros.
     return replace(spec, insider=spec.insider and settings.filings != "none")
+
+
+def check_against(settings: Settings) -> None:
+    """Refuse a name in `--against` that is no baseline, before any work."""
+    for name in settings.against or ():
+        if name not in (*SIMPLE_BASELINES, *FULL_BASELINES):
+            raise unknown_name("baseline of `--against`:", name, (*SIMPLE_BASELINES, *FULL_BASELINES))
+
+
+def _with_horizon(spec: ModelSpec, saved: SavedPredictions) -> ModelSpec:
+    """Return the spec with the file's horizon, so that config.toml tells what was traded."""
+    return replace(spec, horizon=horizon_of(saved, spec.horizon))
 
 
 def resolved(
@@ -141,47 +151,6 @@ def resolved(
         if "seed" not in settings.market:
             del market["seed"]  # it follows `seed`
     return replace(settings, params=params, model_options=options, seeds=None, market=market)
-
-
-def make_model(
-    settings: Settings,
-    spec: ModelSpec,
-    panel: PricePanel,
-    columns: Columns,
-    progress: Progress,
-    models: Path | None = None,
-) -> Model:
-    """Train walk-forward and write the weights to `models`."""
-    from models.saved_model import write_model
-    from models.training import walk_forward
-
-    cache = Path(settings.cache) if settings.cache else None
-    result = walk_forward(
-        panel, columns.model, spec, seed=settings.seed, jobs=settings.jobs, cache=cache, progress=progress
-    )
-    if models is not None:
-        write_model(result.predictor, models)
-    evaluation = {
-        "name": settings.model,
-        "spec": spec.as_dict(),
-        "pooled": asdict(result.pooled),
-        "folds": [fold.as_dict() for fold in result.folds],
-    }
-    return Model(result.predictions, evaluation, result.warnings)
-
-
-def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, panel: PricePanel) -> Model:
-    """Judge the predictions of a file on this panel: do they belong to it, and how good were they?"""
-    path, horizon = Path(str(settings.predictions)), horizon_of(saved, spec.horizon)
-    name = {} if saved.origin is None else {"name": saved.origin.model}
-    evaluation = {
-        "predictions": str(path),
-        **name,
-        "horizon": horizon,
-        **evaluation_of(saved, panel, horizon, spec.gap_sessions),
-    }
-    start = first_traded_session(settings, panel, saved)
-    return Model(saved, evaluation, warnings_of(saved, path, panel, start, horizon))
 
 
 def _prepared(

@@ -19,7 +19,7 @@ from feeds.errors import EnvironmentFailure, InputError
 
 RESULTS = (
     "report.html", "tearsheet.html", "manifest.json", "trades.csv", "orders.csv", "equity.csv", "config.toml",
-    "predictions.parquet", "evaluation.json", "findings.csv",
+    "predictions.parquet", "evaluation.json", "evaluation.md", "findings.csv",
 )  # fmt: skip
 """The files that our commands write; the folder ``models`` of `train` goes with them."""
 

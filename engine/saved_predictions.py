@@ -6,20 +6,23 @@ look further ahead than positions are held. None of that is refused; all of it i
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from feeds.panel import PricePanel
-from models.bar_table import BarTable
 from models.evaluation import evaluate_scores
-from models.labels import forward_returns
+from models.measured import Measured, Question
 from models.predictions import SavedPredictions
+from models.spec import Label
 
 EXPECTED_COVERAGE = 0.9
+_FOLD_MEASURES = (
+    "log_loss", "prior_log_loss", "balanced_accuracy", "information_coefficient", "information_coefficient_t",
+    "n_sessions",
+)  # fmt: skip
 
 
 def horizon_of(saved: SavedPredictions, otherwise: int) -> int:
@@ -42,25 +45,45 @@ def warnings_of(saved: SavedPredictions, path: Path, panel: PricePanel, start: p
 
 
 def evaluation_of(saved: SavedPredictions, panel: PricePanel, horizon: int, gap_sessions: int) -> dict[str, Any]:
-    """Return how the scores' order agreed with the returns that followed, pooled and per fold.
+    """Return how good the predictions were on this panel: pooled, per year and per fold.
 
-    The keys are those of a model trained here. Log-loss and balanced accuracy are NaN: they need the
-    limits of the classes, which the file does not hold.
+    The keys are those of a model trained here. Where the file does not hold the limits of the classes, only
+    the scores' ranking is measured, and what needs the limits is NaN.
     """
-    table = BarTable.of(panel)
-    opens = table.flatten(panel.open)
-    realised = table.unflatten(forward_returns(table, opens, np.ones(len(table)), horizon, gap_sessions).plain)
-    score = saved.matrix("score", panel.sessions, panel.tickers)
+    question = _question(saved, horizon, gap_sessions)
+    measured = Measured.of(panel, saved, question)
+    known = bool(question.limits)
+
+    def of(rows: slice | np.ndarray) -> dict[str, Any]:
+        if known:
+            return measured.over(rows).as_dict()
+        return evaluate_scores(measured.score[rows], measured.realised[rows], horizon).as_dict()
+
     folds = []
     spans = saved.frame.groupby("fold")["session"].agg(["min", "max"])
     for number, first, last in spans.itertuples():
         inside = (panel.sessions >= first) & (panel.sessions <= last)
         if not inside.any():
             continue
-        measured = asdict(evaluate_scores(score[inside], realised[inside], horizon))
+        found = of(np.asarray(inside))
         days = {"test_first": str(first.date()), "test_last": str(panel.sessions[inside][-1].date())}
-        folds.append({"fold": int(number), **days, "n_test_labels": measured.pop("n_labels"), **measured})
-    return {"pooled": asdict(evaluate_scores(score, realised, horizon)), "folds": folds}
+        told = {name: found[name] for name in _FOLD_MEASURES}
+        folds.append({"fold": int(number), **days, "n_test_labels": found["n_labels"], **told})
+    years = [{"year": year, **_without_bins(of(rows))} for year, rows in measured.rows_of_years()]
+    return {"pooled": of(slice(None)), "years": years, "folds": folds}
+
+
+def _question(saved: SavedPredictions, horizon: int, gap_sessions: int) -> Question:
+    """Return what the file says its predictions are of; without limits where it does not say so for each fold."""
+    origin = saved.origin
+    if origin is None or origin.label not in get_args(Label) or not set(saved.frame["fold"]) <= set(origin.limits):
+        return Question(horizon, gap_sessions, "absolute", {})
+    label: Any = origin.label
+    return Question(horizon, gap_sessions, label, origin.limits)
+
+
+def _without_bins(measures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in measures.items() if name != "reliability"}
 
 
 def _origin_warning(saved: SavedPredictions, path: Path, panel: PricePanel, horizon: int) -> str:

@@ -51,6 +51,11 @@ class Settings:
         A preset of `models.spec`; `model_options` replaces single values of it.
     seeds : int or None
         Networks averaged per fold; None takes the preset's number.
+    against : tuple of str or None
+        Baselines on the model's own columns to train and compare it with; None leaves it to the command:
+        ``train`` compares with logistic regression and gradient boosting, ``run`` with neither.
+    ablation : bool
+        Whether the model is also trained on prices alone and on filings alone.
     predictions : str or None
         Saved predictions to trade instead of training.
     strategy : str
@@ -92,6 +97,8 @@ class Settings:
     benchmark: str | None = None
     model: str = "tiny"
     seeds: int | None = None
+    against: tuple[str, ...] | None = None
+    ablation: bool = False
     predictions: str | None = None
     strategy: str = "lstm_insider"
     cash: float = 1_000_000.0
@@ -124,6 +131,7 @@ class Settings:
         """Return the settings that decide the result, under the names of the command line."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_PART_OF_THE_RESULT}
         values["tickers"] = list(self.tickers)
+        values["against"] = None if self.against is None else list(self.against)
         named = {_NAMES.get(name, name): value for name, value in values.items() if value is not None}
         # TOML wants plain values before tables.
         return dict(sorted(named.items(), key=lambda item: isinstance(item[1], Mapping)))
@@ -392,6 +400,22 @@ def _whole(minimum: int) -> Callable[[str, Any], int]:
     return check
 
 
+def _names(label: str, value: Any) -> tuple[str, ...]:
+    """Accept a list, or "a,b"; "none" is an empty list."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if names == ["none"]:
+        return ()
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"`{label}`: expected names as a,b or none, received {value!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _flag(label: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"`{label}`: expected true or false, received {value!r}")
+    return value
+
+
 def _table(label: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"`{label}`: expected a table of name = value, received {value!r}")
@@ -409,6 +433,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "benchmark": _benchmark,
     "model": _text,
     "seeds": _whole(1),
+    "against": _names,
+    "ablation": _flag,
     "predictions": _existing_file,
     "strategy": _text,
     "cash": _number(0, above=True),

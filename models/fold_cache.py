@@ -17,21 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from feeds.errors import EnvironmentFailure
+from models.fitted import restore
 from models.network import FittedNetwork
 from models.spec import ModelSpec
-from models.stepper import Network
 
 _CODE = (
-    "batches.py",
-    "network.py",
-    "stepper.py",
-    "sequences.py",
-    "labels.py",
-    "fold_window.py",
-    "bar_table.py",
-    "worker.py",
-)
-_LIBRARIES = ("keras", "tensorflow", "numpy", "scipy")
+    "batches.py", "network.py", "stepper.py", "sequences.py", "labels.py", "fold_window.py", "bar_table.py",
+    "worker.py", "fitting.py", "tabular.py", "lagged.py", "logistic.py", "boosting.py", "simple_baselines.py",
+)  # fmt: skip
+_LIBRARIES = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn")
 _COUNTS = ("epochs", "best_epoch", "validation_log_loss")
 
 
@@ -78,7 +72,7 @@ def read_network(path: Path) -> FittedNetwork | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             epochs, best_epoch, loss = (arrays[name].item() for name in _COUNTS)
-            network = Network.from_arrays({name: arrays[name] for name in arrays.files if name not in _COUNTS})
+            network = restore({name: arrays[name] for name in arrays.files if name not in _COUNTS})
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     except OSError as error:

@@ -8,16 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from feeds.panel import PricePanel
-from models.evaluation import Evaluation, evaluate
-from models.fold_training import PreparedFold, TrainingData
-from models.labels import CLASS_NAMES, NO_CLASS
+from models.fold_training import PreparedFold
+from models.measured import Measured
 from models.network import FittedNetwork
-from models.predictions import SavedPredictions
-from models.walk_forward_predictor import WalkForwardPredictor
 
 
 @dataclass(frozen=True)
@@ -103,66 +98,12 @@ class FoldReport:
         return {key: None if _is_nan(value) else value for key, value in dataclasses.asdict(self).items()}
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Predictions beside what came, as panels of shape [T, N] (`probabilities` [T, N, 4], `prior` [T, 4])."""
-
-    sessions: pd.DatetimeIndex
-    probabilities: np.ndarray
-    prior: np.ndarray
-    classes: np.ndarray
-    score: np.ndarray
-    realised: np.ndarray
-    horizon: int
-    traded: np.ndarray
-
-    @staticmethod
-    def of(
-        panel: PricePanel, data: TrainingData, predictor: WalkForwardPredictor, predictions: SavedPredictions
-    ) -> Measured:
-        """Put predictions beside the classes and returns that are known by the panel's end."""
-        chances = [predictions.matrix(name, panel.sessions, panel.tickers) for name in CLASS_NAMES]
-        target = data.table.unflatten(data.returns.target(predictor.spec.label, len(panel.sessions)))
-        classes = np.full(target.shape, NO_CLASS, dtype=np.int8)
-        prior = np.full((len(panel.sessions), len(CLASS_NAMES)), np.nan)
-        for model in predictor.models:
-            rows = slice(model.fold.test_first, model.fold.test_stop)
-            classes[rows] = model.limits.classify(target[rows])
-            prior[rows] = model.limits.shares
-        return Measured(
-            sessions=panel.sessions,
-            probabilities=np.stack(chances, axis=2),
-            prior=prior,
-            classes=classes,
-            score=predictions.matrix("score", panel.sessions, panel.tickers),
-            realised=data.table.unflatten(data.returns.plain),
-            horizon=predictor.spec.horizon,
-            traded=panel.traded,
-        )
-
-    def bars(self, first: int, stop: int) -> int:
-        """Return the traded bars in the session rows ``[first, stop)``."""
-        return int(self.traded[first:stop].sum())
-
-    def evaluation(self, first: int, stop: int) -> Evaluation:
-        """Measure the session rows ``[first, stop)``."""
-        rows = slice(first, stop)
-        return evaluate(
-            self.probabilities[rows],
-            self.prior[rows],
-            self.classes[rows],
-            self.score[rows],
-            self.realised[rows],
-            self.horizon,
-        )
-
-
 def _training_row(seed: int, fitted: FittedNetwork) -> dict[str, float]:
     return {
         "seed": seed,
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
-        "temperature": fitted.network.temperature,
+        "temperature": float(fitted.network.arrays().get("temperature", 1.0)),
         "validation_log_loss": fitted.validation_log_loss,
     }
 

@@ -21,7 +21,7 @@ from models.network import FittedNetwork
 from models.preprocess import Preprocessor
 from models.spec import ModelSpec
 from models.walk_forward_predictor import panel_volatility
-from models.worker import Event, Task, train_in_processes, write_window
+from models.worker import Event, Task, train_here, train_in_processes, write_window
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def train_folds(
     prepared = [_prepare(data, fold, spec, seed, results, scratch / f"fold_{fold.number}") for fold in data.folds]
     missing = {item.fold.number: [task for task in item.tasks if not _is_finished(task)] for item in prepared}
     tasks = [task for group in missing.values() for task in group]
-    with closing(train_in_processes(tasks, jobs)) as events:
+    with closing(train_here(tasks) if spec.quick else train_in_processes(tasks, jobs)) as events:
         stream = _EpochStream(events, missing)
         for item in prepared:
             opening = data.table.sessions[item.fold.test_first].date()

@@ -11,8 +11,9 @@ may use the labels known strictly before it and nothing else. That is the purge 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -170,6 +171,12 @@ class ClassLimits:
         sums = np.bincount(classes, weights=known, minlength=len(CLASS_NAMES))
         means = np.divide(sums, counts, out=np.zeros(len(CLASS_NAMES)), where=counts > 0)
         return ClassLimits(lower, upper, tuple(means.tolist()), tuple((counts / len(known)).tolist()))
+
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> ClassLimits:
+        """Return limits that JSON kept; raises KeyError, TypeError or ValueError for anything else."""
+        means, shares = (tuple(float(x) for x in stored[name]) for name in ("means", "shares"))
+        return ClassLimits(float(stored["lower"]), float(stored["upper"]), means, shares)
 
     def classify(self, target: np.ndarray) -> np.ndarray:
         """Return 0 to 3 (`CLASS_NAMES`), -1 where the target is NaN; int8, same shape."""

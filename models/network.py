@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from models.batches import FitData, draw_epoch
+from models.fitted import Fitted
 from models.labels import CLASS_NAMES
 from models.sequences import Segments
 from models.spec import ModelSpec
@@ -22,9 +23,9 @@ _BATCH_NORM_MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """A network with its calibration and the course of its training."""
+    """A network, or a baseline in its place, with its calibration and the course of its training."""
 
-    network: Network
+    network: Fitted
     epochs: int
     best_epoch: int
     validation_log_loss: float
@@ -135,19 +136,20 @@ def fit_network(data: FitData, spec: ModelSpec, seed: int, on_epoch: Callable[[i
     """
     rng = np.random.default_rng(seed)
     model = build_network(spec, data.inputs.shape[1], seed, _highest_number(data, spec))
-    validation = _Validation.of(data, spec)
+    validation = Validation.of(data, spec)
     best, best_loss, best_epoch, epoch = read_network(model, spec), np.inf, 0, 0
     for epoch in range(1, spec.epochs + 1):
         for inputs, classes, weights in draw_epoch(data, spec, rng):
             model.train_on_batch(inputs, classes, sample_weight=weights)
         network = read_network(model, spec)
-        loss = weighted_log_loss(validation.logits(network), validation.classes, validation.weights)
+        loss = validation.log_loss(network)
         if loss < best_loss:
             best, best_loss, best_epoch = network, loss, epoch
         on_epoch(epoch)
         if epoch - best_epoch >= spec.patience:
             break
-    return FittedNetwork(validation.calibrated(best), epoch, best_epoch, best_loss)
+    calibrated = replace(best, temperature=validation.temperature(best))
+    return FittedNetwork(calibrated, epoch, best_epoch, best_loss)
 
 
 def _highest_number(data: FitData, spec: ModelSpec) -> int:
@@ -155,7 +157,7 @@ def _highest_number(data: FitData, spec: ModelSpec) -> int:
 
 
 @dataclass(frozen=True)
-class _Validation:
+class Validation:
     """The validation bars, run in numpy exactly as predictions are: warmed up, then carried."""
 
     segments: Segments
@@ -165,12 +167,12 @@ class _Validation:
     weights: np.ndarray
 
     @staticmethod
-    def of(data: FitData, spec: ModelSpec) -> _Validation:
+    def of(data: FitData, spec: ModelSpec) -> Validation:
         positions = data.validation.positions()
         labelled = data.validation.predicted() & (data.classes[positions] >= 0)
         if spec.context == "windows":
             labelled &= data.validation.fed() >= spec.lookback_bars
-        return _Validation(
+        return Validation(
             segments=data.validation,
             inputs=data.inputs[positions].astype(np.float64),
             labelled=labelled,
@@ -178,15 +180,19 @@ class _Validation:
             weights=data.weights[positions][labelled],
         )
 
-    def logits(self, network: Network) -> np.ndarray:
+    def logits(self, network: Fitted) -> np.ndarray:
         return network.run(self.inputs, self.segments)[self.labelled]
 
-    def calibrated(self, network: Network) -> Network:
-        """Return the network with the temperature of least validation log-loss (Guo et al. 2017)."""
+    def log_loss(self, network: Fitted) -> float:
+        """Return the log-loss before calibration."""
+        return weighted_log_loss(self.logits(network), self.classes, self.weights)
+
+    def temperature(self, network: Fitted) -> float:
+        """Return the temperature of least validation log-loss (Guo et al. 2017)."""
         logits = self.logits(network)
         found = minimize_scalar(
             lambda log_t: weighted_log_loss(logits, self.classes, self.weights, float(np.exp(log_t))),
             bounds=np.log(_TEMPERATURES),
             method="bounded",
         )
-        return replace(network, temperature=float(np.exp(found.x)))
+        return float(np.exp(found.x))

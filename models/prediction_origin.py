@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from feeds.panel import PricePanel
+from models.labels import ClassLimits
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,37 @@ class Origin:
         Bars that `score` looks ahead.
     closes : mapping of ticker to mapping of year to str
         Fingerprint of the source's closes (single precision) on the year's predicted sessions.
+    label : str
+        What the classes are of; empty where the file does not tell.
+    limits : mapping of fold number to ClassLimits
+        Where the classes meet in each fold: with them probabilities can be measured again on other data.
     """
 
     model: str
     horizon: int
     closes: Mapping[str, Mapping[str, str]]
+    label: str = ""
+    limits: Mapping[int, ClassLimits] = field(default_factory=dict)
 
     @staticmethod
-    def of(frame: pd.DataFrame, panel: PricePanel, model: str, horizon: int) -> Origin:
+    def of(
+        frame: pd.DataFrame,
+        panel: PricePanel,
+        model: str,
+        horizon: int,
+        label: str = "",
+        limits: Mapping[int, ClassLimits] | None = None,
+    ) -> Origin:
         """Describe the predictions `frame` (columns session, ticker) made on `panel`."""
-        return Origin(model, horizon, fingerprints(frame, panel))
+        return Origin(model, horizon, fingerprints(frame, panel), label, dict(limits or {}))
 
     @staticmethod
     def parse(text: bytes) -> Origin:
         """Return what `as_json` wrote; raises ValueError, KeyError or TypeError for anything else."""
         values = json.loads(text)
         closes = {str(ticker): dict(years) for ticker, years in values["closes"].items()}
-        return Origin(str(values["model"]), int(values["horizon"]), closes)
+        limits = {int(fold): ClassLimits.of(stored) for fold, stored in values.get("limits", {}).items()}
+        return Origin(str(values["model"]), int(values["horizon"]), closes, str(values.get("label", "")), limits)
 
     def as_json(self) -> bytes:
         """Return JSON; the same origin gives the same bytes."""

@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
+from models.fitted import Fitted, restore
 from models.folds import Fold
 from models.labels import ClassLimits
 from models.preprocess import Preprocessor
 from models.spec import ModelSpec, resolve
-from models.stepper import Network
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
 
 
@@ -102,9 +102,9 @@ def _read_fold(place: Path) -> FoldModel:
     )
 
 
-def _read_network(path: Path) -> Network:
+def _read_network(path: Path) -> Fitted:
     with np.load(path, allow_pickle=False) as arrays:
-        return Network.from_arrays(dict(arrays))
+        return restore(dict(arrays))
 
 
 def _number(place: Path) -> int:

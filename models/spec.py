@@ -18,6 +18,9 @@ from models.features import PRICE_COLUMNS
 from models.level_features import LEVEL_COLUMNS
 
 Label = Literal["relative", "scaled", "absolute", "intraday"]
+Family = Literal[
+    "lstm", "prior", "persistence", "reversal_1", "reversal_5", "volatility", "logistic", "gradient_boosting"
+]
 Context = Literal["carried", "windows"]
 Window = Literal["rolling", "expanding"]
 Standardise = Literal["robust", "standard", "none"]
@@ -29,6 +32,7 @@ RAW_LABELS: tuple[Label, ...] = ("absolute", "intraday")
 """Labels that are returns as they are, not in units of the stock's volatility."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "Label": get_args(Label),
+    "Family": get_args(Family),
     "Context": get_args(Context),
     "Window": get_args(Window),
     "Standardise": get_args(Standardise),
@@ -38,6 +42,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "Holdout": get_args(Holdout),
 }
 _NOT_OF_A_FOLD = ("name", "seeds", "holdout_from", "holdout")
+SIMPLE_BASELINES = ("prior", "persistence", "reversal_1", "reversal_5", "volatility")
+"""One idea and at most a few columns each; fitted in a moment."""
+FULL_BASELINES = ("logistic", "gradient_boosting")
+"""The same columns as the network, of the bar and of the five before it."""
+PERSISTENCE_HORIZONS = (1, 5, 21)
 FEWEST_NAMES = 10
 CROSS_SECTION_PREFIX = "xs_"
 INSIDER_PREFIX = "ins_"
@@ -51,6 +60,8 @@ class ModelSpec:
     ----------
     name : str
         The preset that it came from.
+    family : str
+        ``lstm``, or a baseline, for which the settings of network and training mean nothing.
     units, layers, dropout : int, int, float
         LSTM cells per layer, number of LSTM layers, dropout after each normalisation.
     normalisation : str
@@ -111,6 +122,7 @@ class ModelSpec:
     """
 
     name: str = "default"
+    family: Family = "lstm"
     units: int = 32
     layers: int = 1
     dropout: float = 0.2
@@ -152,6 +164,11 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         _check_ranges(self)
+
+    @property
+    def quick(self) -> bool:
+        """True where fitting takes less time than starting a process for it."""
+        return self.family in SIMPLE_BASELINES
 
     @property
     def cross_sectional(self) -> bool:
@@ -226,7 +243,10 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ModelSpec:
         if key not in valid:
             raise unknown_name("model setting", key, valid)
     typed = {key: _typed(key, valid[key], value) for key, value in (overrides or {}).items()}
-    return replace(PRESETS[name], **typed)
+    spec = replace(PRESETS[name], **typed)
+    if spec.family in SIMPLE_BASELINES and "price_columns" not in typed:  # persistence's follows the horizon
+        spec = replace(spec, price_columns=_columns_of_baseline(spec, spec.family))
+    return spec
 
 
 def _typed(key: str, kind: str, value: Any) -> Any:
@@ -289,6 +309,8 @@ def _check_spans(spec: ModelSpec) -> None:
         f"at least {shortest} (`validation_sessions`, `{first}` and the purged bars)",
         spec.train_sessions,
     )
+    if spec.family != "lstm":
+        _require("seeds", spec.seeds == 1, f"1 for {spec.family}, which hardly depends on chance", spec.seeds)
     if spec.holdout_from is not None:
         _require("holdout_from", _is_date(spec.holdout_from), "a date like 2023-01-01", spec.holdout_from)
 
@@ -304,6 +326,63 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_PROBLEM = (
+    "context", "lookback_bars", "window", "horizon", "label", "train_sessions", "validation_sessions",
+    "test_sessions", "gap_sessions", "masked_bars", "holdout_from", "holdout",
+)  # fmt: skip
+"""What is predicted, where, and from which sessions: alike in a model and its baselines."""
+_ONE_BAR, _SIX_BARS = 1, 5
+
+
+def baseline_of(spec: ModelSpec, name: str) -> ModelSpec:
+    """Return the baseline `name` on the folds, the label and the bars of `spec`, so that the two can be compared.
+
+    A full baseline sees the columns of `spec`, a simple one the few that it is about.
+
+    Raises
+    ------
+    InputError
+        For a name that is no baseline, or `persistence` with another horizon than 1, 5 or 21 bars.
+    """
+    family: Any = name
+    if name in FULL_BASELINES:
+        return replace(
+            spec,
+            name=name,
+            family=family,
+            seeds=1,
+            epochs=1,
+            warm_up_bars=_SIX_BARS,
+            ticker_code="binary" if spec.ticker_code == "embedding" else spec.ticker_code,
+        )
+    if name not in SIMPLE_BASELINES:
+        raise unknown_name("baseline", name, (*SIMPLE_BASELINES, *FULL_BASELINES))
+    problem = {key: getattr(spec, key) for key in _PROBLEM}
+    chunk = max(ModelSpec.chunk_bars, spec.masked_bars + 1)  # means nothing here, but must be a possible one
+    return ModelSpec(
+        name=name,
+        family=family,
+        seeds=1,
+        epochs=1,
+        warm_up_bars=_ONE_BAR,
+        chunk_bars=chunk,
+        price_columns=_columns_of_baseline(spec, name),
+        cross_section=False,
+        insider=False,
+        **problem,
+    )
+
+
+def _columns_of_baseline(spec: ModelSpec, name: str) -> tuple[str, ...]:
+    if name == "volatility":
+        return ("volatility_ratio", "garman_klass", "range", "atr")
+    if name == "persistence":
+        horizons = ", ".join(map(str, PERSISTENCE_HORIZONS))
+        _require("horizon", spec.horizon in PERSISTENCE_HORIZONS, f"one of {horizons} for persistence", spec.horizon)
+    bars = {"reversal_1": 1, "reversal_5": 5, "persistence": spec.horizon}.get(name, 1)
+    return (f"return_{bars}",)
 
 
 _DEFAULT = ModelSpec()
@@ -344,3 +423,4 @@ PRESETS: dict[str, ModelSpec] = {
         ticker_code="binary",
     ),
 }
+PRESETS |= {name: baseline_of(_DEFAULT, name) for name in (*SIMPLE_BASELINES, *FULL_BASELINES)}

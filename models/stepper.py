@@ -169,6 +169,10 @@ class Network:
         """Return the calibrated probabilities of the four classes, same shape as `logits`."""
         return np.asarray(softmax(logits / self.temperature, axis=-1))
 
+    def expected(self, logits: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return the expected target, [..., 4] to [...]; `means` are the classes' mean targets in training."""
+        return np.asarray(self.probabilities(logits) @ means)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name, as an npz holds them."""
         named = {"kernel": self.kernel, "bias": self.bias, "temperature": np.array(self.temperature)}

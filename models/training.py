@@ -16,9 +16,10 @@ import numpy as np
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress, silent
 from models.evaluation import Evaluation
-from models.fold_report import FoldReport, Measured
+from models.fold_report import FoldReport
 from models.fold_training import PreparedFold, TrainingData, train_folds
 from models.folds import usable_sessions
+from models.measured import Measured, Question
 from models.predictions import SavedPredictions
 from models.spec import ModelSpec
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
@@ -36,16 +37,24 @@ class WalkForwardResult:
     predictions : SavedPredictions
         Out of sample only.
     folds : list of FoldReport
-    pooled : Evaluation
-        Over all test blocks.
+    measured : Measured
+        The predictions beside what came.
+    seeds : list of Evaluation
+        Each seed's own predictions over all test blocks; empty with one seed.
     warnings : list of str
     """
 
     predictor: WalkForwardPredictor
     predictions: SavedPredictions
     folds: list[FoldReport]
-    pooled: Evaluation
+    measured: Measured
+    seeds: list[Evaluation]
     warnings: list[str]
+
+    @property
+    def pooled(self) -> Evaluation:
+        """Measures over all test blocks."""
+        return self.measured.pooled
 
 
 def walk_forward(
@@ -97,14 +106,26 @@ def walk_forward(
     models = tuple(FoldModel(f.fold, f.preprocess, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
     predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
     predictions = predictor.predict_panel(panel, features)
-    measured = Measured.of(panel, data, predictor, predictions)
+    question = Question(spec.horizon, spec.gap_sessions, spec.label, {m.fold.number: m.limits for m in models})
+    measured = Measured.of(panel, predictions, question)
     return WalkForwardResult(
         predictor=predictor,
         predictions=predictions,
         folds=[FoldReport.of(fold, networks, measured) for fold, networks in trained],
-        pooled=measured.evaluation(0, len(panel.sessions)),
+        measured=measured,
+        seeds=_each_seed(predictor, panel, features, question),
         warnings=_held_warnings([fold for fold, _ in trained]) + _coverage_warnings(data, spec),
     )
+
+
+def _each_seed(
+    predictor: WalkForwardPredictor, panel: PricePanel, features: FeaturePanel, question: Question
+) -> list[Evaluation]:
+    """Measure every seed alone: how much of the result is the draw of a seed."""
+    if predictor.spec.seeds == 1:
+        return []
+    alone = (predictor.with_seed(k) for k in range(predictor.spec.seeds))
+    return [Measured.of(panel, one.predict_panel(panel, features), question).pooled for one in alone]
 
 
 def _unsealed(panel: PricePanel, features: FeaturePanel, spec: ModelSpec) -> tuple[PricePanel, FeaturePanel]:

@@ -6,8 +6,10 @@ prediction lies inside the window its model was trained on. The state follows `m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from feeds.errors import InputError
 from feeds.panel import Bars, FeaturePanel, PricePanel
 from models.bar_table import BarTable
 from models.features import PRICE_COLUMNS, latest_price_features, volatility
+from models.fitted import Fitted, outcome
 from models.folds import Fold
 from models.labels import ClassLimits
 from models.level_features import LEVEL_COLUMNS, level_features
@@ -24,7 +27,6 @@ from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_fram
 from models.preprocess import Preprocessor
 from models.sequences import Segments, find_segments
 from models.spec import RAW_LABELS, ModelSpec
-from models.stepper import Network, State
 
 _NOTHING = np.full(len(PREDICTION_COLUMNS), np.nan)
 
@@ -38,28 +40,32 @@ class FoldModel:
     fold : Fold
     preprocess : Preprocessor
     limits : ClassLimits
-    networks : tuple of Network
-        One per seed; their calibrated probabilities are averaged.
+    networks : tuple of Fitted
+        One per seed; their calibrated probabilities are averaged. A baseline stands in a network's place.
     """
 
     fold: Fold
     preprocess: Preprocessor
     limits: ClassLimits
-    networks: tuple[Network, ...]
+    networks: tuple[Fitted, ...]
 
-    def probabilities(self, inputs: np.ndarray, segments: Segments) -> np.ndarray:
-        """Return the seeds' mean probabilities of every bar fed, shape [M, 4]."""
-        each = [network.probabilities(network.run(inputs, segments)) for network in self.networks]
+    def outcomes(self, inputs: np.ndarray, segments: Segments) -> np.ndarray:
+        """Return the seeds' mean probabilities and expected target of every bar fed, shape [M, 5]."""
+        return self.mean_outcome([network.run(inputs, segments) for network in self.networks])
+
+    def mean_outcome(self, raw: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the mean over seeds of what each network's raw output means, [..., K] each to [..., 5]."""
+        means = np.array(self.limits.means)
+        each = [outcome(network, values, means) for network, values in zip(self.networks, raw, strict=True)]
         return np.asarray(np.mean(each, axis=0))
 
-    def with_score(self, probabilities: np.ndarray, sigma: np.ndarray, spec: ModelSpec) -> np.ndarray:
-        """Append ``score``, the expected return over the horizon: [.., 4] and [..] to [.., 5].
+    def with_score(self, outcomes: np.ndarray, sigma: np.ndarray, spec: ModelSpec) -> np.ndarray:
+        """Turn the expected target into ``score``, the expected return over the horizon: [.., 5] and [..] to [.., 5].
 
         NaN in all five where sigma is NaN, so that a row is whole or absent.
         """
-        expected = probabilities @ np.array(self.limits.means)
-        unit = 1.0 if spec.label in RAW_LABELS else sigma * np.sqrt(spec.horizon)
-        rows = np.concatenate([probabilities, (expected * unit)[..., None]], axis=-1)
+        unit = np.ones_like(sigma) if spec.label in RAW_LABELS else sigma * np.sqrt(spec.horizon)
+        rows = np.concatenate([outcomes[..., :4], (outcomes[..., 4] * unit)[..., None]], axis=-1)
         return np.where(np.isnan(sigma)[..., None], np.nan, rows)
 
 
@@ -83,6 +89,10 @@ class WalkForwardPredictor:
     columns: tuple[str, ...]
     sessions: pd.DatetimeIndex
     models: tuple[FoldModel, ...]
+
+    def with_seed(self, k: int) -> WalkForwardPredictor:
+        """Return the predictor of the k-th seed's networks alone, from 0."""
+        return replace(self, models=tuple(replace(model, networks=(model.networks[k],)) for model in self.models))
 
     def column(self, ticker: str, bars: Bars) -> np.ndarray:
         """Return the predictions of one stock's whole history, shape [K, 5], NaN where there is none.
@@ -122,7 +132,10 @@ class WalkForwardPredictor:
         frame["ticker"] = np.array(panel.tickers)[table.ticker_column[known]]
         frame["fold"] = fold[known].astype(np.int32)
         frame = sorted_frame(frame)
-        return SavedPredictions(frame, Origin.of(frame, panel, self.spec.name, self.spec.horizon))
+        limits = {model.fold.number: model.limits for model in self.models}
+        return SavedPredictions(
+            frame, Origin.of(frame, panel, self.spec.name, self.spec.horizon, self.spec.label, limits)
+        )
 
     def session_rows(self, sessions: np.ndarray) -> np.ndarray:
         """Return the session row of each date, shape [K]; weekdays are counted beyond the last known session."""
@@ -174,10 +187,10 @@ class WalkForwardPredictor:
             )
             positions = segments.positions()
             numbers = model.preprocess.tickers.numbers(table.tickers)[table.ticker_column[positions]]
-            chances = model.probabilities(model.preprocess.transform(features[positions], numbers), segments)
+            outcomes = model.outcomes(model.preprocess.transform(features[positions], numbers), segments)
             told = segments.predicted() & (age[positions] >= self.spec.unscored_bars)
             at = positions[told]
-            predictions[at] = model.with_score(chances[told], sigma[at], self.spec)
+            predictions[at] = model.with_score(outcomes[told], sigma[at], self.spec)
             served_by[at] = model.fold.number
         return predictions, served_by
 
@@ -193,7 +206,7 @@ class WalkForwardStepper:
         self._predictor = predictor
         self._ticker = ticker
         self._model: FoldModel | None = None
-        self._states: list[State] = []
+        self._states: list[Any] = []
         self._fed = 0
         self._answer = _NOTHING
 
@@ -213,10 +226,10 @@ class WalkForwardStepper:
         begin = self._segment_start(model, bars, rows)
         if begin is not None:
             self._restart(model, max(begin - predictor.spec.fed_before, 0))
-        chances = self._feed(model, bars)
+        outcome_of_last = self._feed(model, bars)
         if last < predictor.spec.unscored_bars:
             return _NOTHING
-        return model.with_score(chances, volatility(bars)[-1], predictor.spec)
+        return model.with_score(outcome_of_last, volatility(bars)[-1], predictor.spec)
 
     def _segment_start(self, model: FoldModel, bars: Bars, rows: np.ndarray) -> int | None:
         """Return the bar at which the state is made anew, None where the carried state serves."""
@@ -232,15 +245,14 @@ class WalkForwardStepper:
         self._states = [network.zero_state(1) for network in model.networks]
 
     def _feed(self, model: FoldModel, bars: Bars) -> np.ndarray:
-        """Feed the bars not fed yet and return the mean probabilities after the last, shape [4]."""
+        """Feed the bars not fed yet and return the mean outcome after the last, shape [5]."""
         features = self._predictor.bar_features(self._ticker, bars, len(bars) - self._fed)
         number = model.preprocess.tickers.numbers([self._ticker] * len(features))
         inputs = model.preprocess.transform(features, number)[None]
         stepped = [n.feed(inputs, s) for n, s in zip(model.networks, self._states, strict=True)]
         self._states = [state for _, state in stepped]
         self._fed = len(bars)
-        each = [n.probabilities(logits)[0] for n, (logits, _) in zip(model.networks, stepped, strict=True)]
-        return np.asarray(np.mean(each, axis=0))
+        return model.mean_outcome([raw for raw, _ in stepped])[0]
 
 
 def panel_volatility(panel: PricePanel) -> np.ndarray:

@@ -80,6 +80,7 @@ RESULTS = ("trades.csv", "orders.csv", "equity.csv", "predictions.parquet")
 def test_run_folder_holds_every_file_and_figures_that_agree(run: Run):
     out = run()
     expected = {*RESULTS, "report.html", "tearsheet.html", "manifest.json", "config.toml"}
+    expected |= {"evaluation.json", "evaluation.md"}
     assert {path.name for path in out.iterdir()} == expected
     manifest = json.loads((out / "manifest.json").read_text())
     equity = pd.read_csv(out / "equity.csv", index_col="session", parse_dates=True)
@@ -166,7 +167,7 @@ def test_run_on_saved_predictions_trades_the_same_without_tensorflow(run: Run, t
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "out", "trades.csv", "equity.csv") == contents(run(), "trades.csv", "equity.csv")
     again, first = (json.loads((out / "manifest.json").read_text()) for out in (tmp_path / "out", run()))
-    for name in ("information_coefficient", "n_labels"):
+    for name in ("information_coefficient", "n_labels", "log_loss", "prior_log_loss", "spread_bps", "direction_auc"):
         assert again["model"]["pooled"][name] == pytest.approx(first["model"]["pooled"][name])
     assert [fold["test_last"] for fold in again["model"]["folds"]] == [f["test_last"] for f in first["model"]["folds"]]
     assert not [text for text in again["warnings"] if text.startswith("predictions ")]
@@ -184,6 +185,8 @@ def test_run_on_predictions_of_another_market_and_horizon_says_so_and_holds_for_
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert "predictions p.parquet: made on other prices than these for 3 of 3 stocks" in " ".join(manifest["warnings"])
     assert manifest["settings"]["params"]["max_holding_bars"] == 3
+    config = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
+    assert config["model_options"]["horizon"] == 3
 
 
 def test_run_with_a_holdout_trades_and_compares_nothing_from_then_on(run: Run, tmp_path: Path):

@@ -13,6 +13,7 @@ import pytest
 
 from engine.inputs import Inputs
 from engine.outputs import (
+    comparison_lines,
     coverage_caveats,
     data_facts,
     figures_table,
@@ -20,6 +21,7 @@ from engine.outputs import (
     model_lines,
     model_table,
     warning_lines,
+    write_evaluation,
     write_json,
     write_tables,
 )
@@ -124,6 +126,23 @@ def test_model_lines_put_every_figure_beside_its_reference():
     said = model_lines({"pooled": POOLED})
     assert "log-loss 1.3000 (class prior 1.3500), balanced accuracy 0.270 (chance 0.250)" in said
     assert "information coefficient 0.0123 (t 2.5)" in said
+
+
+def test_comparison_lines_show_each_rival_with_the_models_advantage():
+    advantage = {"mean": 0.011, "t": 2.5, "n_sessions": 9, "low": 0.0, "high": 0.1}
+    rival = {"name": "logistic", "pooled": POOLED, "advantage": advantage}
+    model = {"name": "tiny", "pooled": POOLED, "baselines": [rival], "verdict": "beats logistic (...)."}
+    lines = comparison_lines(model).splitlines()
+    assert lines[-1].split()[-2:] == ["0.0110", "2.5"]
+    assert lines[-1].startswith("logistic")
+    assert comparison_lines({"pooled": POOLED}) == ""
+    assert model_lines(model).endswith("\nmodel beats logistic (...).")
+
+
+def test_write_evaluation_has_the_same_figures_for_machine_and_reader(tmp_path):
+    write_evaluation({"name": "tiny", "pooled": {**POOLED, "n_labels": 10}}, tmp_path)
+    assert json.loads((tmp_path / "evaluation.json").read_text())["pooled"]["log_loss"] == 1.3
+    assert "log-loss 1.3000 against 1.3500" in (tmp_path / "evaluation.md").read_text()
 
 
 def test_model_table_unknown_figures_are_dashes():

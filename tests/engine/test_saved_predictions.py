@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
+from models.labels import ClassLimits
 from models.prediction_origin import Origin
 from models.predictions import SavedPredictions, sorted_frame
 from tests.conftest import build_panel
@@ -66,6 +68,21 @@ def test_evaluation_of_scores_that_are_the_returns_is_perfect_and_leaves_the_res
     assert np.isnan(found["pooled"]["log_loss"])
     assert [(f["fold"], f["n_test_labels"]) for f in found["folds"]] == [(1, 240), (2, 36 * 6)]
     assert found["folds"][0]["test_first"] == str(START.date())
+
+
+def test_evaluation_with_the_limits_of_the_classes_measures_the_probabilities_too():
+    saved = predictions()
+    assert saved.origin is not None
+    limits = ClassLimits(-0.01, 0.01, (-0.02, -0.005, 0.005, 0.02), (0.25, 0.25, 0.25, 0.25))
+    told = replace(saved, origin=replace(saved.origin, label="absolute", limits={1: limits, 2: limits}))
+    found = evaluation_of(told, PANEL, 3, 5)
+    # All probabilities are a quarter, and so is the prior.
+    assert found["pooled"]["log_loss"] == found["pooled"]["prior_log_loss"] == pytest.approx(np.log(4))
+    assert found["folds"][0]["log_loss"] == pytest.approx(np.log(4))
+    assert found["pooled"]["information_coefficient"] == pytest.approx(1)
+    assert {year["year"] for year in found["years"]} == {2015}
+    one_fold = replace(saved, origin=replace(saved.origin, label="absolute", limits={1: limits}))
+    assert np.isnan(evaluation_of(one_fold, PANEL, 3, 5)["pooled"]["log_loss"])
 
 
 def test_evaluation_of_folds_after_the_panel_leaves_them_out():

@@ -7,6 +7,7 @@ import pytest
 
 from feeds.errors import InputError
 from feeds.panel import Bars
+from models.labels import ClassLimits
 from models.prediction_origin import Origin
 from models.predictions import PREDICTION_COLUMNS, SavedPredictions, sorted_frame
 
@@ -59,7 +60,8 @@ def test_write_and_read_round_trip_with_the_same_bytes(frame, tmp_path):
 
 
 def test_write_and_read_keep_the_origin_and_its_bytes(frame, tmp_path):
-    origin = Origin("tiny", 21, {"B": {"2020": "b"}, "A": {"2020": "a"}})
+    limits = ClassLimits(-0.5, 0.6, (-1.0, -0.2, 0.3, 1.1), (0.2, 0.3, 0.3, 0.2))
+    origin = Origin("tiny", 21, {"B": {"2020": "b"}, "A": {"2020": "a"}}, "scaled", {2: limits, 10: limits})
     SavedPredictions(frame, origin).write(tmp_path / "one.parquet")
     again = SavedPredictions.read(tmp_path / "one.parquet")
     assert again.origin == origin
