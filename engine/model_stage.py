@@ -49,8 +49,12 @@ def make_model(
     columns: Columns,
     progress: Progress,
     models: Path | None = None,
+    notes: Sequence[str] = (),
 ) -> Model:
-    """Train walk-forward, measure beside the baselines, and write the weights to `models`."""
+    """Train walk-forward, measure beside the baselines, and write the weights to `models`.
+
+    `notes` say what the data are; the model's card repeats them.
+    """
     from models.comparison import ablation, rivals, verdict
     from models.saved_model import write_model
     from models.training import WalkForwardResult, walk_forward
@@ -78,7 +82,8 @@ def make_model(
     if settings.ablation:
         evaluation["ablation"] = [_without_bins_of_pooled(row.as_dict()) for row in ablation(result, train)]
     if models is not None:
-        write_model(result.predictor, models)
+        about = {"evaluation": evaluation, "notes": notes, "warnings": result.warnings, "panel_sha256": panel.digest()}
+        write_model(result.predictor, models, about)
     return Model(result.predictions, evaluation, result.warnings)
 
 

@@ -172,7 +172,7 @@ def _prepared(
         columns = build_columns(inputs.panel, inputs.filings, extra, spec.level_columns)
     with stages("model"):
         if saved is None:
-            model = make_model(settings, spec, inputs.panel, columns, progress, models)
+            model = make_model(settings, spec, inputs.panel, columns, progress, models, inputs.notes)
         else:
             model = saved_model(settings, spec, saved, inputs.panel)
     return inputs, columns, model

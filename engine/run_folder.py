@@ -119,7 +119,7 @@ def _take_place(partial: Path, folder: Path) -> None:
 
 def _is_result(entry: Path) -> bool:
     """Tell what our commands wrote: beside a newer manifest it would belong to no run."""
-    return entry.name in RESULTS or (entry.name == "models" and (entry / "spec.json").is_file())
+    return entry.name in RESULTS or (entry.name == "models" and any(entry.glob("*/spec.json")))
 
 
 def write_text(path: Path, text: str) -> None:

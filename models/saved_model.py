@@ -2,10 +2,13 @@
 
 ::
 
-    models/
-      spec.json                    settings, input columns in order, the sessions that folds are counted on
-      fold=1/fold.json             session rows and dates, class limits, prior
-      fold=1/preprocess.json       what the inputs are made with
+    models/<id>/                   the id is made of what the files hold
+      spec.json                    format, settings, input columns in order, the sessions that folds are counted on
+      metrics.json                 the evaluation
+      MODEL_CARD.md                the same for a reader, with use, data and weaknesses
+      SHA256SUMS                   checked before anything else is read
+      fold=1/window.json           session rows, dates, purge, numbers of labels
+      fold=1/preprocess.json       what the inputs are made with, class limits, prior
       fold=1/seed=1/weights.npz    one network per seed
 """
 
@@ -13,7 +16,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,63 +30,128 @@ from feeds.errors import InputError
 from models.fitted import Fitted, restore
 from models.folds import Fold
 from models.labels import ClassLimits
+from models.model_card import model_card
+from models.model_digests import SUMS, check_sums, file_sums, model_id, write_sums
 from models.preprocess import Preprocessor
 from models.spec import ModelSpec, resolve
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
 
+FORMAT = (1, 0)
+"""Major and minor: a reader refuses another major one."""
+_COUNTS = ("n_fit_labels", "n_validation_labels", "n_test_labels", "seeds")
 
-def write_model(predictor: WalkForwardPredictor, folder: Path) -> None:
-    """Write every fold's networks into `folder`, which must not exist; the caller makes it whole or absent."""
-    folder.mkdir(parents=True)
+
+def write_model(predictor: WalkForwardPredictor, folder: Path, about: Mapping[str, Any] | None = None) -> Path:
+    """Write the model into ``folder/<id>``, whole or absent, and return that place.
+
+    Parameters
+    ----------
+    predictor : WalkForwardPredictor
+    folder : Path
+        Made where it is missing; several models may lie in it.
+    about : mapping, optional
+        What `models.model_card.model_card` tells beside the settings.
+    """
+    about = about or {}
+    unfinished = folder / f".writing.{os.getpid()}"
+    unfinished.mkdir(parents=True)
     spec = {
+        "format": list(FORMAT),
         "spec": predictor.spec.as_dict(),
         "columns": list(predictor.columns),
         "sessions": [str(day.date()) for day in predictor.sessions],
+        "panel_sha256": about.get("panel_sha256"),
     }
-    _write_json(spec, folder / "spec.json")
+    _write_json(spec, unfinished / "spec.json")
+    told = {fold["fold"]: fold for fold in (about.get("evaluation") or {}).get("folds") or ()}
     for model in predictor.models:
-        place = folder / f"fold={model.fold.number}"
-        place.mkdir()
-        fold = {
-            "fold": dataclasses.asdict(model.fold),
-            "dates": model.fold.describe(predictor.sessions),
-            "class_limits": dataclasses.asdict(model.limits),
-        }
-        _write_json(fold, place / "fold.json")
-        (place / "preprocess.json").write_text(model.preprocess.to_json(), encoding="utf-8")
-        for number, network in enumerate(model.networks, start=1):
-            (place / f"seed={number}").mkdir()
-            np.savez(place / f"seed={number}" / "weights.npz", allow_pickle=False, **network.arrays())
+        _write_fold(predictor, model, unfinished / f"fold={model.fold.number}", told.get(model.fold.number, {}))
+    name = model_id(file_sums(unfinished))
+    _write_json(_without_nan(dict(about.get("evaluation") or {})), unfinished / "metrics.json")
+    (unfinished / "MODEL_CARD.md").write_text(model_card(name, predictor.spec, about), encoding="utf-8")
+    write_sums(unfinished)
+    unfinished.rename(folder / name)
+    return folder / name
 
 
-def read_model(folder: Path) -> WalkForwardPredictor:
-    """Read what `write_model` wrote; predicts bar by bar without TensorFlow.
+def _write_fold(predictor: WalkForwardPredictor, model: FoldModel, place: Path, told: Mapping[str, Any]) -> None:
+    place.mkdir()
+    window = {
+        "fold": dataclasses.asdict(model.fold),
+        "dates": model.fold.describe(predictor.sessions),
+        "purged_bars": predictor.spec.horizon + 1,
+        **{name: told[name] for name in _COUNTS if name in told},
+    }
+    _write_json(_without_nan(window), place / "window.json")
+    preprocess = {
+        "inputs": json.loads(model.preprocess.to_json()),
+        "class_limits": dataclasses.asdict(model.limits),
+    }
+    _write_json(preprocess, place / "preprocess.json")
+    for number, network in enumerate(model.networks, start=1):
+        (place / f"seed={number}").mkdir()
+        np.savez(place / f"seed={number}" / "weights.npz", allow_pickle=False, **network.arrays())
+
+
+def read_model(folder: Path, *, allow_in_sample: bool = False) -> WalkForwardPredictor:
+    """Read what `write_model` wrote; it predicts newer data too, panel or bar by bar, without TensorFlow.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's own folder, or one above it that holds no other model: ``models``, or `train`'s ``--out``.
+    allow_in_sample : bool
+        Let the first fold predict its own training window too. Such predictions say nothing of skill.
 
     Raises
     ------
     InputError
-        If a file is missing or is not what `write_model` writes.
+        If a file is missing, changed, of another major format, or is not what `write_model` writes.
     """
+    place = _only_model(Path(folder))
     try:
-        return _read(folder)
+        check_sums(place)
+        return dataclasses.replace(_read(place), allow_in_sample=allow_in_sample)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"model {folder}: expected a folder that `train` wrote (spec.json, fold=1/...), "
             f"received one that cannot be read: {error}; train again"
         ) from error
 
 
+def _only_model(folder: Path) -> Path:
+    """Return the one model at or below `folder`; itself where there is none, so that reading it says so."""
+    if (folder / "spec.json").is_file():
+        return folder
+    found = sorted(path.parent for part in ("*", "models/*") for path in folder.glob(f"{part}/{SUMS}"))
+    if len(found) > 1:
+        names = ", ".join(place.name for place in found)
+        raise InputError(f"model {folder}: expected one model, received {len(found)}: {names}; name one of them")
+    return found[0] if found else folder
+
+
 def _read(folder: Path) -> WalkForwardPredictor:
     stored = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    if stored["format"][0] != FORMAT[0]:
+        raise InputError(
+            f"model {folder}: expected format {FORMAT[0]}.x, received {'.'.join(map(str, stored['format']))}; "
+            "read it with the version that wrote it, or train again"
+        )
     places = sorted(folder.glob("fold=*"), key=_number)
     if not places:
         raise ValueError("no folder fold=1")
-    return WalkForwardPredictor(
-        spec=_spec(stored["spec"]),
-        columns=tuple(stored["columns"]),
-        sessions=pd.DatetimeIndex(stored["sessions"], name="session").as_unit("ns"),
-        models=tuple(_read_fold(place) for place in places),
-    )
+    columns = tuple(stored["columns"])
+    models = tuple(_read_fold(place) for place in places)
+    for model in models:
+        if model.preprocess.names != columns:
+            raise InputError(
+                f"model {folder}: expected the columns of spec.json in every fold, received others, or in another "
+                f"order, in fold {model.fold.number}; train again"
+            )
+    sessions = pd.DatetimeIndex(stored["sessions"], name="session").as_unit("ns")
+    return WalkForwardPredictor(spec=_spec(stored["spec"]), columns=columns, sessions=sessions, models=models)
 
 
 def _spec(values: dict[str, Any]) -> ModelSpec:
@@ -89,15 +160,15 @@ def _spec(values: dict[str, Any]) -> ModelSpec:
 
 
 def _read_fold(place: Path) -> FoldModel:
-    stored = json.loads((place / "fold.json").read_text(encoding="utf-8"))
-    limits: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["class_limits"].items()}
+    window = json.loads((place / "window.json").read_text(encoding="utf-8"))
+    stored = json.loads((place / "preprocess.json").read_text(encoding="utf-8"))
     files = sorted(place.glob("seed=*/weights.npz"), key=lambda path: _number(path.parent))
     if not files:
         raise ValueError(f"no {place.name}/seed=1/weights.npz")
     return FoldModel(
-        fold=Fold(**stored["fold"]),
-        preprocess=Preprocessor.from_json((place / "preprocess.json").read_text(encoding="utf-8")),
-        limits=ClassLimits(**limits),
+        fold=Fold(**window["fold"]),
+        preprocess=Preprocessor.from_json(json.dumps(stored["inputs"])),
+        limits=ClassLimits.of(stored["class_limits"]),
         networks=tuple(_read_network(path) for path in files),
     )
 
@@ -111,5 +182,14 @@ def _number(place: Path) -> int:
     return int(place.name.partition("=")[2])
 
 
-def _write_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+def _write_json(value: Any, path: Path) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """Return the value with None for what is not a number."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

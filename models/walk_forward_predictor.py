@@ -83,12 +83,15 @@ class WalkForwardPredictor:
         The sessions that the folds are counted on.
     models : tuple of FoldModel
         Oldest fold first.
+    allow_in_sample : bool
+        Whether the first fold predicts its own training window too; off, nothing ever does.
     """
 
     spec: ModelSpec
     columns: tuple[str, ...]
     sessions: pd.DatetimeIndex
     models: tuple[FoldModel, ...]
+    allow_in_sample: bool = False
 
     def with_seed(self, k: int) -> WalkForwardPredictor:
         """Return the predictor of the k-th seed's networks alone, from 0."""
@@ -118,17 +121,25 @@ class WalkForwardPredictor:
         Parameters
         ----------
         panel : PricePanel
-            On the predictor's sessions.
+            On the predictor's sessions, or on newer ones: the last fold predicts a whole test block.
         features : FeaturePanel
             Holds at least the predictor's `columns`.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or if every session lies inside the training windows.
         """
-        table = BarTable.of(panel)
+        self._require(panel, features)
+        bars = BarTable.of(panel)
+        rows = self.session_rows(panel.sessions.to_numpy().astype("datetime64[D]"))
+        table = replace(bars, session_row=rows[bars.session_row])
         sigma = table.flatten(panel_volatility(panel))
         values = table.flatten(features.values[:, :, [features.names.index(name) for name in self.columns]])
         predictions, fold = self._predict(table, values, sigma)
         known = np.flatnonzero(np.isfinite(predictions[:, -1]))
         frame = pd.DataFrame(predictions[known], columns=list(PREDICTION_COLUMNS))
-        frame["session"] = panel.sessions[table.session_row[known]]
+        frame["session"] = panel.sessions[bars.session_row[known]]
         frame["ticker"] = np.array(panel.tickers)[table.ticker_column[known]]
         frame["fold"] = fold[known].astype(np.int32)
         frame = sorted_frame(frame)
@@ -136,6 +147,21 @@ class WalkForwardPredictor:
         return SavedPredictions(
             frame, Origin.of(frame, panel, self.spec.name, self.spec.horizon, self.spec.label, limits)
         )
+
+    def _require(self, panel: PricePanel, features: FeaturePanel) -> None:
+        for name in self.columns:
+            if name not in features.names:
+                raise InputError(
+                    f"features: expected the column `{name}` that the model was trained with, received "
+                    f"{', '.join(features.names)}; make the same columns as for the training"
+                )
+        opening = self.sessions[self.models[0].fold.test_first]
+        if not self.allow_in_sample and panel.sessions[-1] < opening:
+            raise InputError(
+                f"model {self.spec.name!r}: expected sessions from {opening.date()} on, received none after "
+                f"{panel.sessions[-1].date()}: the model has seen all of them in training; use newer data, or "
+                "`allow_in_sample=True` for what says nothing of skill"
+            )
 
     def session_rows(self, sessions: np.ndarray) -> np.ndarray:
         """Return the session row of each date, shape [K]; weekdays are counted beyond the last known session."""
@@ -147,7 +173,8 @@ class WalkForwardPredictor:
     def model_of(self, session_row: int) -> FoldModel | None:
         """Return the fold that serves a session row, None outside every test block."""
         for model in self.models:
-            if model.fold.test_first <= session_row < self._block(model)[1]:
+            first, stop = self.block(model)
+            if first <= session_row < stop:
                 return model
         return None
 
@@ -169,12 +196,13 @@ class WalkForwardPredictor:
     def _dates(self) -> np.ndarray:
         return self.sessions.to_numpy().astype("datetime64[D]")
 
-    def _block(self, model: FoldModel) -> tuple[int, int]:
+    def block(self, model: FoldModel) -> tuple[int, int]:
         """Return the rows that a fold serves; the last, shorter block may be continued beyond the known sessions."""
         fold = model.fold
+        first = fold.train_first if self.allow_in_sample and model is self.models[0] else fold.test_first
         if fold.test_stop < len(self.sessions):
-            return fold.test_first, fold.test_stop
-        return fold.test_first, fold.test_first + self.spec.test_sessions
+            return first, fold.test_stop
+        return first, fold.test_first + self.spec.test_sessions
 
     def _predict(self, table: BarTable, features: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return predictions [R, 5] and the number of the fold that made each [R] (0 for none)."""
@@ -183,7 +211,7 @@ class WalkForwardPredictor:
         age = np.arange(len(table)) - table.first_position
         for model in self.models:
             segments = find_segments(
-                table.session_row, table.first_position, table.missed, self._block(model), self.spec
+                table.session_row, table.first_position, table.missed, self.block(model), self.spec
             )
             positions = segments.positions()
             numbers = model.preprocess.tickers.numbers(table.tickers)[table.ticker_column[positions]]
@@ -235,7 +263,7 @@ class WalkForwardStepper:
         """Return the bar at which the state is made anew, None where the carried state serves."""
         if self._model is not model:
             rows = self._predictor.session_rows(bars.sessions)
-        inside = rows >= model.fold.test_first
+        inside = rows >= self._predictor.block(model)[0]
         gaps = np.diff(rows, prepend=rows[0]) - 1 > self._predictor.spec.gap_sessions
         begins = np.flatnonzero(inside & (gaps | ~np.concatenate([[self._model is model], inside[:-1]])))
         return None if not len(begins) else int(begins[-1]) + len(bars) - len(rows)

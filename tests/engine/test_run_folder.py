@@ -108,8 +108,8 @@ def test_run_folder_other_error_of_the_system_inside_stays_a_bug(tmp_path: Path)
 
 def test_run_folder_force_with_a_new_manifest_removes_results_of_an_older_command(tmp_path: Path):
     out = tmp_path / "run"
-    (out / "models").mkdir(parents=True)
-    (out / "models" / "spec.json").write_text("{}")
+    (out / "models" / "0123456789ab").mkdir(parents=True)
+    (out / "models" / "0123456789ab" / "spec.json").write_text("{}")
     for name in ("evaluation.json", "manifest.json", "mine.txt"):
         (out / name).write_text("old")
     with run_folder(out, force=True) as partial:

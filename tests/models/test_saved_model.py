@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from feeds.errors import InputError
+from feeds.panel import FeaturePanel
+from models.model_digests import write_sums
 from models.saved_model import read_model, write_model
 from models.walk_forward_predictor import WalkForwardPredictor
-from tests.models.conftest import features_of, untrained_predictor
+from tests.models.conftest import cut_bars, features_of, untrained_predictor
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +29,152 @@ def predictor(panel) -> WalkForwardPredictor:
 
 @pytest.fixture
 def folder(predictor: WalkForwardPredictor, tmp_path: Path) -> Path:
-    write_model(predictor, tmp_path / "models")
-    return tmp_path / "models"
+    return write_model(predictor, tmp_path / "models", ABOUT)
+
+
+ABOUT = {
+    "evaluation": {
+        "name": "tiny",
+        "folds": [{"fold": 1, "test_first": "2015-08-01", "n_fit_labels": 123, "log_loss": float("nan")}],
+        "pooled": {"log_loss": 1.38, "information_coefficient": 0.02},
+        "verdict": "does not beat logistic (...).",
+    },
+    "notes": ["Universe: survivors."],
+    "warnings": ["held at 0: `momentum`"],
+}
+
+
+def sign_again(folder: Path) -> None:
+    """Make the sums those of the files, as someone would who means to deceive or to repair."""
+    write_sums(folder)
 
 
 def test_saved_model_read_again_predicts_the_same(panel, predictor: WalkForwardPredictor, folder: Path):
     bars = panel.bars(panel.tickers[0], features_of(panel))
     expected = predictor.column(panel.tickers[0], bars)
     assert np.isfinite(expected).any()
-    np.testing.assert_array_equal(read_model(folder).column(panel.tickers[0], bars), expected)
+    for place in (folder, folder.parent, folder.parent.parent):
+        np.testing.assert_array_equal(read_model(place).column(panel.tickers[0], bars), expected)
 
 
-def test_read_model_without_a_fold_is_refused(folder: Path):
-    for place in folder.glob("fold=*"):
-        shutil.rmtree(place)
-    with pytest.raises(InputError, match="expected a folder that `train` wrote .*: no folder fold=1; train again"):
+def test_saved_model_is_named_after_its_content(predictor: WalkForwardPredictor, folder: Path, tmp_path: Path):
+    again = write_model(predictor, tmp_path / "again")
+    assert again.name == folder.name  # metrics and card are not part of the name
+    other = write_model(replace(predictor, models=predictor.models[:1]), tmp_path / "again")
+    assert other.name != folder.name
+    with pytest.raises(InputError, match="expected one model, received 2: .*; name one of them"):
+        read_model(tmp_path / "again")
+
+
+def test_saved_model_files_are_as_documented(folder: Path):
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"spec.json", "metrics.json", "MODEL_CARD.md", "SHA256SUMS"} <= names
+    assert {"fold=1/window.json", "fold=1/preprocess.json", "fold=1/seed=2/weights.npz"} <= names
+    assert json.loads((folder / "metrics.json").read_text())["folds"][0]["log_loss"] is None
+    assert json.loads((folder / "fold=1" / "window.json").read_text())["n_fit_labels"] == 123
+    card = (folder / "MODEL_CARD.md").read_text()
+    for told in (folder.name, "no investment advice", "Universe: survivors.", "does not beat logistic", "`momentum`"):
+        assert told in card
+    done = subprocess.run(
+        ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_read_model_changed_missing_or_new_files_are_refused(folder: Path):
+    spec = (folder / "spec.json").read_text()
+    (folder / "spec.json").write_text(spec.replace("1.0", "2.0") + " ")
+    with pytest.raises(InputError, match=r"received others: spec.json was changed after it was written"):
+        read_model(folder)
+    (folder / "spec.json").write_text(spec)
+    (folder / "extra.txt").write_text("")
+    with pytest.raises(InputError, match="received others: extra.txt is not in SHA256SUMS"):
+        read_model(folder)
+    (folder / "extra.txt").unlink()
+    (folder / "fold=1" / "seed=1" / "weights.npz").unlink()
+    with pytest.raises(InputError, match="received others: fold=1/seed=1/weights.npz is missing"):
         read_model(folder)
 
 
-def test_read_model_fold_without_weights_is_refused(folder: Path):
-    for place in (folder / "fold=1").glob("seed=*"):
-        shutil.rmtree(place)
+def test_read_model_of_another_major_format_is_refused(folder: Path):
+    stored = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps({**stored, "format": [2, 3]}))
+    sign_again(folder)
+    with pytest.raises(InputError, match="expected format 1.x, received 2.3; read it with the version that wrote it"):
+        read_model(folder)
+
+
+def test_read_model_columns_in_another_order_are_refused(folder: Path):
+    stored = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps({**stored, "columns": stored["columns"][::-1]}))
+    sign_again(folder)
+    with pytest.raises(InputError, match="received others, or in another order, in fold 1; train again"):
+        read_model(folder)
+
+
+def test_read_model_without_a_fold_or_weights_is_refused(folder: Path):
+    shutil.rmtree(folder / "fold=1" / "seed=1")
+    shutil.rmtree(folder / "fold=1" / "seed=2")
+    sign_again(folder)
     with pytest.raises(InputError, match="cannot be read: no fold=1/seed=1/weights.npz; train again"):
+        read_model(folder)
+    for place in folder.glob("fold=*"):
+        shutil.rmtree(place)
+    sign_again(folder)
+    with pytest.raises(InputError, match="expected a folder that `train` wrote .*: no folder fold=1; train again"):
         read_model(folder)
 
 
 def test_read_model_damaged_weights_or_none_at_all_are_refused(folder: Path, tmp_path: Path):
     (folder / "fold=1" / "seed=1" / "weights.npz").write_bytes(b"PK\x03\x04 cut")
+    sign_again(folder)
     with pytest.raises(InputError, match="cannot be read"):
         read_model(folder)
-    with pytest.raises(InputError, match="cannot be read: .*spec.json"):
+    with pytest.raises(InputError, match="cannot be read: .*SHA256SUMS"):
         read_model(tmp_path / "none")
+
+
+def test_read_model_predicts_newer_data_than_it_was_trained_on(make_panel, tmp_path: Path):
+    whole = make_panel(sessions=300, tickers=3, seed=1)
+    known = whole.until(whole.sessions[199])
+    features = features_of(whole)
+    cut = FeaturePanel(known.sessions, known.tickers, features.names, features.values[:200])
+    model = read_model(write_model(untrained_predictor(known, cut, seeds=1), tmp_path / "models"))
+    frame = model.predict_panel(whole, features).frame
+    last = model.models[-1].fold
+    assert frame["session"].max() > known.sessions[-1]
+    # The last block is served to its end, which weekdays count; no later session is.
+    assert frame["session"].nunique() == pytest.approx(last.test_first + 45 - 140, abs=3)
+    ticker = whole.tickers[0]
+    bars = whole.bars(ticker, features)
+    rows = frame[frame["ticker"] == ticker]
+    column = model.column(ticker, bars)
+    np.testing.assert_allclose(column[np.isfinite(column[:, 4]), 4], rows["score"], atol=1e-12)
+    stepper, history = model.stepper(ticker), []
+    for count in range(len(bars) - 60, len(bars) + 1):
+        history.append(stepper.step(cut_bars(bars, count)))
+    np.testing.assert_allclose(history, column[-61:], atol=1e-9)
+
+
+def test_read_model_refuses_its_own_training_window_unless_told_otherwise(panel, folder: Path):
+    features = features_of(panel)
+    early = panel.until(panel.sessions[120])
+    cut = FeaturePanel(early.sessions, early.tickers, features.names, features.values[:121])
+    with pytest.raises(InputError, match="the model has seen all of them in training; use newer data"):
+        read_model(folder).predict_panel(early, cut)
+    allowed = read_model(folder, allow_in_sample=True)
+    told = allowed.predict_panel(early, cut).frame
+    assert told["session"].max() == early.sessions[-1]
+    ticker = early.tickers[0]
+    bars = early.bars(ticker, cut)
+    assert np.isnan(read_model(folder).column(ticker, bars)).all()
+    stepper = allowed.stepper(ticker)
+    stepped = [stepper.step(cut_bars(bars, count)) for count in range(1, len(bars) + 1)]
+    np.testing.assert_allclose(stepped, allowed.column(ticker, bars), atol=1e-9)
+
+
+def test_predict_panel_without_a_column_of_the_model_says_which(panel, predictor: WalkForwardPredictor):
+    features = features_of(panel)
+    fewer = FeaturePanel(features.sessions, features.tickers, features.names[1:], features.values[:, :, 1:])
+    with pytest.raises(InputError, match="features: expected the column `return_1` that the model was trained with"):
+        predictor.predict_panel(panel, fewer)
