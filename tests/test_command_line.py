@@ -76,6 +76,8 @@ def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[st
         (["--param", "max_positions=0"], "`max_positions` of LSTMInsider: expected a whole number from 1, received 0"),
         (["--benchmark", "NOSUCH"], "unknown ticker 'NOSUCH'"),
         (["--model", "tinny"], "Did you mean 'tiny'"),
+        (["--against", "logistik"], "unknown baseline of `--against`: 'logistik'"),
+        (["--against", ""], "`--against`: expected names as a,b or none, received ''"),
         (["--tickers", "NOSUCH"], "NOSUCH"),
         (["--from", "2100-01-01"], "`--from`: expected a date inside the data"),
         (["--to", "1999-01-01"], "`--to`"),
@@ -86,6 +88,12 @@ def expect_mistake(words: list[str], text: str, capsys: pytest.CaptureFixture[st
 )
 def test_run_with_a_mistake_is_refused_in_one_line(words: list[str], text: str, capsys: pytest.CaptureFixture[str]):
     expect_mistake(["run", *words], text, capsys)
+
+
+def test_holdout_before_the_first_bar_names_itself(capsys: pytest.CaptureFixture[str]):
+    Path("sealed.toml").write_text('[model_options]\nholdout_from = "1999-01-01"\n')
+    text = "model setting `holdout_from`: expected a date after the first bar, received 1999-01-01: every session is"
+    expect_mistake(["run", "--config", "sealed.toml"], text, capsys)
 
 
 def test_run_into_a_folder_with_content_is_refused_and_it_is_untouched(
