@@ -336,7 +336,7 @@ def test_baseline_of_what_is_none_or_cannot_be_says_so():
         InputError, match="`seeds`: expected 1 for logistic, which hardly depends on chance, received 5"
     ):
         resolve("logistic", {"seeds": 5})
-    with pytest.raises(InputError, match="unknown model family 'lstn'.*Did you mean 'lstm'"):
+    with pytest.raises(InputError, match="unknown family 'lstn'.*Did you mean 'lstm'"):
         resolve("tiny", {"family": "lstn"})
 
 
