@@ -7,6 +7,7 @@ table out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tabulate import tabulate
@@ -41,6 +42,11 @@ _COLUMNS: tuple[tuple[str, Callable[[Measures], str]], ...] = (
     ("Breakeven cost, bp", lambda m: number(m.get("breakeven_bps"), 1)),
 )
 _ADVANTAGE = ("Advantage of the model", "t of advantage")
+_ON_THE_PAGE = {
+    "Skill", "Balanced accuracy", "AUC direction", "AUC magnitude", "Rank correlation",
+    "95\N{NO-BREAK SPACE}% interval",
+    "t", "Spread, bp a day", "Breakeven cost, bp", *_ADVANTAGE,
+}  # fmt: skip
 HOW_TO_READ = (
     "Skill is 1 less a loss over that of the classes' shares in training (RPS: ranked probability score). Balanced "
     "accuracy by chance, and of always naming the majority class, is 0.25; Matthews' correlation by chance is 0, an "
@@ -89,6 +95,15 @@ def years_table(model: Mapping[str, Any]) -> Table | None:
     rows.append(["All", *_cells(model["pooled"])])
     head = ("Year", *(name for name, _ in _COLUMNS))
     return Table("Out-of-sample predictions, year by year", head, rows, summary_rows=1)
+
+
+def shortened(table: Table | None) -> Table | None:
+    """Return a table with the measures that decide, for a page; evaluation.md has all of them."""
+    if table is None:
+        return None
+    places = [0, *(i for i, name in enumerate(table.head) if name in _ON_THE_PAGE)]
+    rows = [[row[place] for place in places] for row in table.rows]
+    return replace(table, head=[table.head[place] for place in places], rows=rows)
 
 
 def reliability_table(model: Mapping[str, Any]) -> Table | None:

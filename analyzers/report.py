@@ -26,6 +26,7 @@ from analyzers.model_tables import (
     reliability_table,
     rivals_table,
     seeds_sentence,
+    shortened,
     years_table,
 )
 from analyzers.report_tables import (
@@ -150,7 +151,8 @@ def _content(run: RunReport) -> dict[str, Any]:
 
 
 def _model_content(model: Mapping[str, Any]) -> dict[str, Any]:
-    tables = (rivals_table(model), ablation_table(model), years_table(model), folds_table(model))
+    long = (rivals_table(model), ablation_table(model), years_table(model))
+    tables = (*map(shortened, long), folds_table(model))
     return {
         "model_sentences": [text for text in (comparison_sentence(model), seeds_sentence(model)) if text],
         "model_tables": [table for table in tables if table is not None],

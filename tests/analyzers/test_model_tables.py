@@ -10,6 +10,7 @@ from analyzers.model_tables import (
     rivals_table,
     screen,
     seeds_sentence,
+    shortened,
     years_table,
 )
 
@@ -57,6 +58,16 @@ def test_years_and_ablation_tables_name_their_rows():
     assert [row[0] for row in years_table(MODEL).rows] == ["2020", "All"]
     assert [row[0] for row in ablation_table(MODEL).rows] == ["prices + filings", "prices only"]
     assert [row[1:] for row in reliability_table(MODEL).rows] == [["10", "0.480", "0.500"], ["10", "0.520", "0.490"]]
+
+
+def test_shortened_table_keeps_what_decides_and_no_more_than_fits():
+    table = shortened(rivals_table(MODEL))
+    assert table is not None
+    assert table.head[0] == "Model"
+    assert cell(table, 1, "Advantage of the model") == "\N{MINUS SIGN}0.0012"
+    assert "RPS skill" not in table.head
+    assert len(table.head) == len(table.rows[0]) == 12
+    assert shortened(None) is None
 
 
 def test_tables_of_predictions_without_an_evaluation_are_left_out():
