@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import demo, filings, insider_features, prices, quality
+from benchmarks import demo, filings, insider_features, prices, quality, training
 
 print("prices: 464 stocks with 2,693 sessions\n")
 prices.main()
@@ -12,5 +12,7 @@ print("filings: a tree of 20,000\n")
 filings.main()
 print("insider features: 464 stocks, 600,000 transactions\n")
 insider_features.main()
+print("training and predicting: 464 stocks with 2,693 sessions\n")
+training.main()
 print("demo: the whole way on the embedded market\n")
 demo.main()

@@ -58,9 +58,11 @@ def _model_sentence(spec: ModelSpec) -> str:
         )
     columns = [f"{len(spec.price_columns)} price columns"]
     columns += ["cross-section"] * spec.cross_section + ["filings"] * spec.insider
+    windows = f" on windows of {spec.lookback_bars} bars" if spec.context == "windows" else ""
     return (
-        f"LSTM({spec.units}) x {spec.layers}, {spec.seeds} seed{'s' * (spec.seeds > 1)}, label {spec.label} over "
-        f"{spec.horizon} bars; {', '.join(columns)}; trained on {spec.train_sessions} sessions"
+        f"LSTM({spec.units}) x {spec.layers}{windows}, {spec.seeds} seed{'s' * (spec.seeds > 1)}, "
+        f"label {spec.label} over {spec.horizon} bar{'s' * (spec.horizon > 1)}; {', '.join(columns)}; "
+        f"trained on {spec.train_sessions} sessions"
     )
 
 

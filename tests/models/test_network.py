@@ -149,9 +149,10 @@ def keras_logits(model, inputs: np.ndarray, spec) -> np.ndarray:
     if spec.context == "carried":
         return np.asarray(model(inputs, training=False))
     batch, length, _ = inputs.shape
+    ends = range(spec.lookback_bars - 1, length)
+    windows = np.concatenate([inputs[:, last + 1 - spec.lookback_bars : last + 1] for last in ends])
     logits = np.full((batch, length, 4), np.nan)
-    for last in range(spec.lookback_bars - 1, length):
-        logits[:, last] = model(inputs[:, last + 1 - spec.lookback_bars : last + 1], training=False)
+    logits[:, ends] = np.asarray(model(windows, training=False)).reshape(-1, batch, 4).swapaxes(0, 1)
     return logits
 
 
