@@ -33,7 +33,7 @@ from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
 from models.worker import WORKER_ENVIRONMENT
 
 STOCKS, SESSIONS, FEATURES = 464, 2_693, 16
-FEW_STOCKS, WINDOW_STEPS, STEPS = 40, 8, 1_000
+FEW_STOCKS, WINDOW_STEPS, STEPS = 100, 8, 1_000
 SPEC = resolve("default", {"price_columns": list(resolve("default").price_columns[:FEATURES]), "cross_section": False})
 
 
