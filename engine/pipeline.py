@@ -71,7 +71,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         inputs, columns, model = _prepared(settings, spec, progress, stages, extra=extra, saved=saved)
         with stages("backtest"):
             trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress)
-        warnings = [*inputs.warnings, *model.warnings]
+        warnings = [*inputs.warnings, *model.warnings, *trading.warnings]
         with stages("report"):
             write_tables(trading, folder)
             write_pages(settings, inputs, model.evaluation, trading, warnings, folder, progress)
@@ -79,6 +79,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         model.predictions.write(folder / "predictions.parquet")
         manifest = {
             **_manifest(settings, inputs, model, stages),
+            "warnings": [*inputs.notes, *warnings],
             "sessions": _spans(settings, inputs.panel, trading.result.equity.index),
             "metrics": trading.metrics,
         }

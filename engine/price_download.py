@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class Summary:
         if not lost:
             return
         first = min(done.failed or done.missing)
-        advice = "; run it again to complete it" if done.failed else ""
+        advice = "; run it again to complete it" if done.failed else _spelling(done.missing)
         raise EnvironmentFailure(
             f"{len(lost)} of {len(lost) + len(done.fetched) + len(done.kept)} stocks could not be downloaded: "
             f"{_some(sorted(lost))} (first {first}: {lost[first]}){advice}"
@@ -131,8 +131,14 @@ def _require_complete(settings: Settings, done: Download) -> None:
     if unknown and (settings.tickers or not (done.fetched or done.kept)):
         raise InputError(
             f"`--tickers`: expected stocks that Yahoo knows, received {_some(unknown)} (first {unknown[0]}: "
-            f"{done.missing[unknown[0]]}); leave them out"
+            f"{done.missing[unknown[0]]}); leave them out{_spelling(unknown)}"
         )
+
+
+def _spelling(missing: Iterable[str]) -> str:
+    """Return how Yahoo writes a class of shares, where a lost ticker may be one."""
+    dotted = sorted(ticker for ticker in missing if "." in ticker)
+    return f"; Yahoo writes {dotted[0].replace('.', '-')} for a class of shares such as {dotted[0]}" if dotted else ""
 
 
 def _left_out(done: Download) -> list[str]:

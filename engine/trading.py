@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
 from analyzers.statistics import performance
 from engine.cerebro import BacktestResult, run_backtest
 from engine.execution import execution_of, read_delisting_returns
+from engine.findings import finding_warnings
 from engine.inputs import Inputs
 from engine.settings import Settings
 from feeds.errors import InputError
 from feeds.membership import Membership
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.price_csv import read_file
-from feeds.price_table import UnreadableTableError
+from feeds.price_table import SourceBars, UnreadableTableError
 from feeds.prices import total_return_factor
 from feeds.progress import Progress
+from feeds.quality import check_ticker
 from models.predictions import SavedPredictions
 from models.spec import ModelSpec
 from strategies.parameters import check_ranges, parse_params, user_parameters
@@ -41,11 +43,14 @@ class Trading:
         On the equity's sessions.
     metrics : mapping
         As `analyzers.statistics.performance`.
+    warnings : list of str
+        What a reader must know of the benchmark's file.
     """
 
     result: BacktestResult
     benchmark: pd.Series
     metrics: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
 
 
 def load_strategy(settings: Settings, horizon: int) -> tuple[type[bt.Strategy], dict[str, Any]]:
@@ -143,7 +148,7 @@ def trade(
     metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage_frac=slippage)
     if settings.slippage is not None:  # no single fraction: what the broker counted
         metrics["slippage_usd"] = float(result.orders["slippage"].sum())
-    return Trading(result, series, metrics)
+    return Trading(result, series, metrics, benchmark_warnings(settings))
 
 
 def benchmark(
@@ -171,12 +176,33 @@ def benchmark_name(settings: Settings) -> str:
     return Path(settings.benchmark).stem if settings.benchmark.startswith("csv:") else settings.benchmark
 
 
-def _csv_benchmark(path: Path) -> tuple[pd.Series, pd.Series]:
-    """Return the total-return opens and closes of a price file."""
+def benchmark_warnings(settings: Settings) -> list[str]:
+    """Return what a reader must know of the file that `--benchmark csv:FILE` names; nothing for any other benchmark."""
+    named = settings.benchmark or ""
+    if not named.startswith("csv:"):
+        return []
+    return [f"Benchmark: {text}" for text in _checked_benchmark(Path(named.removeprefix("csv:")))[1]]
+
+
+def _checked_benchmark(path: Path) -> tuple[SourceBars, list[str]]:
+    """Return a price file's bars, repaired where they can be used to the end, and what a reader must know of them."""
     try:
-        bars = read_file(path.stem, path).bars
+        reading = read_file(path.stem, path)
     except UnreadableTableError as error:
         raise InputError(f"`--benchmark`: expected a price file, received {path}: {error}") from None
+    checked = check_ticker(path.stem, reading)
+    if len(checked.bars) and checked.last is None:
+        return checked.bars, finding_warnings(checked.findings)
+    # Nothing is bought and sold by it, and an index's early years have no opens: compared with it is still possible.
+    bars = check_ticker(path.stem, reading, "none").bars
+    bars = bars.take(np.append(True, bars.dates[1:] != bars.dates[:-1])[: len(bars)])
+    first = next(finding for finding in checked.findings if finding.severity == "error")
+    return bars, [f"{first}; its prices are compared with as they are."]
+
+
+def _csv_benchmark(path: Path) -> tuple[pd.Series, pd.Series]:
+    """Return the total-return opens and closes of a price file."""
+    bars = _checked_benchmark(path)[0]
     factor = total_return_factor(bars)
     index = pd.DatetimeIndex(bars.dates)
     return pd.Series(bars.open * factor, index=index), pd.Series(bars.close * factor, index=index)

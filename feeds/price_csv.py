@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from feeds.price_table import (
@@ -40,6 +41,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIRST_LINE = re.compile(rb"(\s*)([^\r\n]*)(.*)", re.DOTALL)
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_HEADER, _LONGEST_SHOWN = 100_000, 40
+_ISO_LENGTH = len("2020-01-31")
 
 
 class CsvFolder(TickerFiles):
@@ -133,7 +135,7 @@ def _read_typed(table: _Table, columns: Mapping[str, int]) -> SourceBars:
         io.BytesIO(table.body),
         read_options=arrow_csv.ReadOptions(column_names=names),
         convert_options=arrow_csv.ConvertOptions(
-            column_types={name: pa.date32() if name == "date" else pa.float64() for name in columns},
+            column_types={**dict.fromkeys(columns, pa.float64()), "date": _date_type(table, columns["date"])},
             include_columns=list(columns),
             null_values=_ALL_MISSING,
             check_utf8=False,
@@ -141,10 +143,32 @@ def _read_typed(table: _Table, columns: Mapping[str, int]) -> SourceBars:
     )
     if b'"' in table.body and read.num_rows != sum(1 for line in table.body.splitlines() if line.strip()):
         raise pa.ArrowInvalid("a quote took several lines for one")
-    days = read["date"].to_numpy()
-    if read["date"].null_count or not are_credible(days).all():
+    dates = read["date"]
+    if pa.types.is_string(dates.type):
+        dates = _typed_dates(dates)
+    days = dates.to_numpy()
+    if dates.null_count or not are_credible(days).all():
         raise pa.ArrowInvalid("a date that is none")
     return SourceBars.from_columns({"date": days, **{n: read[n].to_numpy() for n in columns if n != "date"}})
+
+
+def _date_type(table: _Table, position: int) -> pa.DataType:
+    """Say as what to read the dates: 2020-01-31 is Arrow's own form, what else the first row may hold is text."""
+    cells = split_line(table.body.lstrip().split(b"\n", 1)[0].decode("utf-8", "replace"))
+    return pa.date32() if len(cells) > position and len(cells[position].strip()) == _ISO_LENGTH else pa.string()
+
+
+def _typed_dates(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the days of a column all in Stooq's form, 20200131, or all with a time behind, as date32.
+
+    Raises ArrowException for any other column, which `parse_dates` then judges text by text.
+    """
+    if pc.all(pc.match_substring_regex(texts, r"^\d{8}$")).as_py():
+        year, month, day = (pc.utf8_slice_codeunits(texts, *part) for part in ((0, 4), (4, 6), (6, 8)))
+        return pc.binary_join_element_wise(year, month, day, "-").cast(pa.date32())
+    if not pc.all(pc.match_substring_regex(texts, r"^\d{4}-\d\d-\d\d([T ].*)?$")).as_py():
+        raise pa.ArrowInvalid("dates in another form")
+    return pc.utf8_slice_codeunits(texts, 0, _ISO_LENGTH).cast(pa.date32())
 
 
 def _read_text(ticker: str, table: _Table, columns: Mapping[str, int]) -> Reading:

@@ -180,6 +180,15 @@ def test_prices_yahoo_unknown_ticker_is_the_users_mistake(yahoo):
         inputs(prices="yahoo", tickers="AAA,GONE", last="2020-03-31")
 
 
+def test_prices_yahoo_class_of_shares_with_a_dot_is_told_yahoos_spelling(yahoo, capsys):
+    yahoo.frames = {"AAA": walk()}
+    spelling = "; Yahoo writes BRK-B for a class of shares such as BRK.B"
+    with pytest.raises(InputError, match=rf"first BRK.B: No data found, .*; leave them out{spelling}$"):
+        inputs(prices="yahoo", tickers="AAA,BRK.B", last="2020-03-31")
+    assert main(["download", "prices", "--tickers", "AAA,BRK.B", "--out", "store", "--quiet"]) == 1
+    assert capsys.readouterr().err.endswith(f"symbol may be delisted){spelling}\n")
+
+
 def test_prices_yahoo_of_a_universe_leave_out_what_yahoo_lost_and_say_it(yahoo, tmp_path):
     yahoo.frames = {"AAA": walk()}
     (tmp_path / "members.csv").write_text("ticker,from,to\nAAA,,\nGONE,,2020-02-01\n")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from engine.settings import resolve
-from engine.trading import _csv_benchmark, benchmark, benchmark_name
+from engine.trading import _csv_benchmark, benchmark, benchmark_name, benchmark_warnings
 from feeds.errors import InputError
 
 HEAD = "Date,Open,High,Low,Close,Adj Close,Volume\n"
@@ -34,6 +34,39 @@ def test_csv_benchmark_that_is_no_price_file_is_refused(tmp_path: Path):
     (tmp_path / "SPY.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="`--benchmark`: expected a price file, received .*SPY.csv"):
         _csv_benchmark(tmp_path / "SPY.csv")
+
+
+def rows(count: int, **changed: str) -> str:
+    """Sound bars of January 2020; `changed` has other lines for d7 and so on."""
+    days = [day for day in range(2, 32) if pd.Timestamp(2020, 1, day).weekday() < 5 and day != 20][:count]
+    return HEAD + "".join(changed.get(f"d{day}", f"2020-01-{day:02},10,11,9,10,10,{100 + day}") + "\n" for day in days)
+
+
+def warned(path: Path) -> list[str]:
+    return benchmark_warnings(resolve({"benchmark": f"csv:{path}"}))
+
+
+def test_csv_benchmark_without_its_bad_rows_says_so(file: Path):
+    file.write_text(rows(12, d7="2020-01-07,ten,11,9,10,10,100", d8="2020-01-08,0,0,0,0,0,0"))
+    assert warned(file) == ["Benchmark: Wrong bars were taken out, or false adjustments ignored, in SPY."]
+    closes = _csv_benchmark(file)[1]
+    assert len(closes) == 10
+    assert (closes == 10).all()
+
+
+def test_csv_benchmark_that_no_stock_could_be_is_compared_with_as_it_is_and_says_so(file: Path):
+    early = {f"d{day}": f"2020-01-{day:02},0,11,9,{day},{day},100" for day in range(2, 32)}
+    file.write_text(rows(12, **early) + "2020-01-21,0,11,9,99,99,100\n")
+    (told,) = warned(file)
+    assert told.startswith("Benchmark: SPY 2020-01-02: a price is not positive, `open` 0, ")
+    assert told.endswith("; its prices are compared with as they are.")
+    closes = _csv_benchmark(file)[1]
+    assert closes.tolist() == [2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 99]
+
+
+def test_benchmark_warnings_sound_file_and_other_benchmarks_have_none(file: Path):
+    file.write_text(rows(12))
+    assert warned(file) == benchmark_warnings(resolve({})) == benchmark_warnings(resolve({"benchmark": "AAA"})) == []
 
 
 def test_benchmark_by_default_starts_with_the_cash_on_the_first_session_that_counts(make_panel):

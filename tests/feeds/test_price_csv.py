@@ -222,6 +222,35 @@ def test_read_quotes_around_a_line_end_do_not_take_two_bars_for_one(tmp_path):
     assert len(read(tmp_path, text).bars) == 2
 
 
+@pytest.mark.parametrize(
+    "days",
+    [
+        ("20200102", "20200103"),
+        ("2020-01-02 00:00:00-05:00", "2020-01-03 00:00:00-05:00"),
+        ("2020-01-02T16:00:00Z", "2020-01-03"),
+    ],
+)
+def test_read_other_forms_of_dates_need_no_reading_as_text(tmp_path, monkeypatch, days):
+    def refuse(*words):
+        raise AssertionError("read as text, which takes ten times as long")
+
+    monkeypatch.setattr("feeds.price_csv._read_text", refuse)
+    bars = read(tmp_path, STOOQ_SHORT.replace("2020-01-02", days[0]).replace("2020-01-03", days[1])).bars
+    assert bars.dates.astype(str).tolist() == ["2020-01-02", "2020-01-03"]
+    assert bars.close.tolist() == [10.5, 11]
+
+
+@pytest.mark.parametrize("wrong", ["20200230", "20201301", "2020013", "202001031", "2020-02-30 09:30", "20200103 x"])
+def test_read_one_wrong_date_among_stooqs_is_named(tmp_path, wrong):
+    text = STOOQ_SHORT.replace("2020-01-02", "20200102").replace("2020-01-03", wrong)
+    reading = read(tmp_path, text)
+    if wrong == "20200103 x":  # a time of day is whatever stands behind the day
+        assert reading.bars.dates.astype(str).tolist() == ["2020-01-02", "2020-01-03"]
+        return
+    assert str(finding(reading)) == f"ABC: line 3 has the date '{wrong}', expected YYYY-MM-DD"
+    assert np.isnat(reading.bars.dates).tolist() == [False, True]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_read_any_line_end_gives_the_same_bars(tmp_path, end):
     reading = read(tmp_path, STOOQ_SHORT.replace("\n", end))

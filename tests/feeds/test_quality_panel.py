@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from feeds.quality_panel import early_ends, late_listings, outliers, panel_findings
@@ -37,6 +38,21 @@ def test_late_listings_and_early_ends_are_told_at_first_and_last_bar(make_panel)
     assert str(late_listings(panel)[0]).endswith("first bar, 7 sessions after the panel's first")
     assert str(early_ends(panel)[0]).endswith("last bar, 19 sessions before the panel's last")
     assert told(panel_findings(panel)) == told([*late_listings(panel), *early_ends(panel)])
+
+
+def test_early_ends_excluded_ticker_ended_where_its_source_did(make_panel):
+    panel = make_panel(sessions=50, ends={0: 20, 1: 20, 2: 30})
+    days = panel.sessions.to_numpy().astype("datetime64[D]")
+    # The first one's bars go on to the last session, the second's to a Sunday after the 41st.
+    weekend = days[40] + (6 - pd.Timestamp(days[40]).weekday())
+    found = early_ends(panel, {"T000": days[-1], "T001": weekend})
+    last = int(np.searchsorted(days, weekend)) - 1
+    assert told(found) == [
+        ("T001", str(days[last]), "ends early", "info", "kept"),
+        ("T002", str(days[30]), "ends early", "info", "kept"),
+    ]
+    assert str(found[0]).endswith(f"last bar, {49 - last} sessions before the panel's last")
+    assert told(panel_findings(panel, {"T000": days[-1], "T001": weekend})) == told(found)
 
 
 def test_late_listings_ticker_without_bars_is_none(make_panel):
