@@ -7,7 +7,7 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet --require-has
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench validate lock clean
+.PHONY: help setup run test lint bench peers validate lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench: $(VENV)/.installed-dev  ## measure speed and memory (see benchmarks/READM
 
 validate: $(VENV)/.installed-dev  ## run the controls of the method at full length (some ten minutes)
 	@$(PY) -m benchmarks.validate $(ARGS)
+
+peers:  ## install the engines that the benchmark compares with, in .venv-peers (some are not open source)
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/requirements-peers.txt
 
 lock: $(VENV)/.installed-dev  ## write requirements*.txt from requirements*.in
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" requirements.in -o requirements.txt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import demo, filings, insider_features, prices, quality, training
+from benchmarks import demo, engine, filings, insider_features, prices, quality, training
 
 print("prices: 464 stocks with 2,693 sessions\n")
 prices.main()
@@ -14,5 +14,7 @@ print("insider features: 464 stocks, 600,000 transactions\n")
 insider_features.main()
 print("training and predicting: 464 stocks with 2,693 sessions\n")
 training.main()
+print("engine: one rule on ours, on stock backtrader and on the peers that are there\n")
+engine.main([])
 print("demo: the whole way on the embedded market\n")
 demo.main()

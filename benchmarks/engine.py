@@ -37,18 +37,9 @@ MODULES = {
     "backtrader_pandasdata": STOCK,
     "backtrader_pandasdirectdata": STOCK,
     "pybroker": PEERS,
-    "nautilus_trader": PEERS,
-    "zipline_reloaded": PEERS,
     "bt": PEERS,
-    "vectorbt": PEERS,
 }
-PACKAGES = {
-    "pybroker": "pybroker",
-    "nautilus_trader": "nautilus_trader",
-    "zipline_reloaded": "zipline",
-    "bt": "bt",
-    "vectorbt": "vectorbt",
-}
+PACKAGES = {"pybroker": "pybroker", "bt": "bt"}
 _OUTCOME = ("orders", "fills", "cash", "equity")
 Run = dict[str, Any]
 

@@ -18,12 +18,12 @@ what the values are (`compute`)::
 
 from __future__ import annotations
 
-import array
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 
+from feeds.backtrader_lines import fill
 from feeds.errors import InputError, unknown_name
 from feeds.panel import Bars
 from indicators.feed_bars import last_bars, whole_bars
@@ -49,7 +49,6 @@ class ColumnIndicator(bt.Indicator):
             raise unknown_name(f"parameter of {type(self).__name__}", name, self.params._getkeys())
         super().__init__()
         self._seen = 0
-        self._whole: np.ndarray | None = None
 
     def bars_needed(self) -> int:
         """Return how many bars, the present one included, one value needs."""
@@ -71,14 +70,13 @@ class ColumnIndicator(bt.Indicator):
         for line, value in zip(self.lines, self.latest(), strict=True):
             line[0] = value
 
-    def once(self, start: int, end: int) -> None:
-        """Compute all bars; backtrader asks for them in two pieces."""
-        if self._whole is None:
-            self._whole = np.asarray(self.compute(whole_bars(self.data)), dtype=np.float64)
+    def _once(self) -> None:
+        """Compute all bars in one piece (called by backtrader, whose own grows each line value by value)."""
+        values = np.asarray(self.compute(whole_bars(self.data)), dtype=np.float64)
         for i, line in enumerate(self.lines):
-            line.array[start:end] = array.array("d", self._whole[start:end, i].tobytes())
-        if end >= len(self._whole):
-            self._whole = None
+            fill(line, values[:, i])
+            line.oncebinding()
+        self.home()
 
 
 def require_lines(data: Any, names: tuple[str, ...], indicator: str, advice: str) -> None:
