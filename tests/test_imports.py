@@ -14,7 +14,7 @@ FOLDERS = ("feeds", "models", "indicators", "strategies", "analyzers", "engine")
 ALLOWED = {
     "feeds": {"feeds"},
     "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress", "feeds.sessions"},
-    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel"},
+    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", "feeds.backtrader_lines"},
     "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors"},
     "analyzers": {"analyzers", "feeds.errors", "feeds.panel"},
     "engine": set(FOLDERS),
