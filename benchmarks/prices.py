@@ -29,6 +29,14 @@ from feeds.sessions import trading_sessions
 
 SMALL, LARGE = (464, 2693), (6700, 6000)
 _COLUMNS = ("open", "high", "low", "close", "volume", "adj_close")
+_STOOQ = {
+    "date": "<DATE>",
+    "open": "<OPEN>",
+    "high": "<HIGH>",
+    "low": "<LOW>",
+    "close": "<CLOSE>",
+    "volume": "<VOL>",
+}
 _STOCKS_A_TIME = 100
 # The dividends of the invented stocks: one in 63 sessions of half a percent.
 _PAID_EVERY, _PAID_FRAC = 63, 0.005
@@ -83,6 +91,14 @@ def write_csv(folder: Path, path: Path) -> None:
         rows.drop(columns="ticker").to_csv(folder / f"{ticker}.csv", index=False)
 
 
+def write_stooq(folder: Path, path: Path) -> None:
+    """Write each stock as Stooq's bulk files have it: <DATE> as 20130627, no adjusted close."""
+    folder.mkdir()
+    for ticker, rows in pd.read_parquet(path, columns=["ticker", *_STOOQ]).groupby("ticker"):
+        known = rows[list(_STOOQ)].assign(date=pd.to_datetime(rows["date"]).dt.strftime("%Y%m%d"))
+        known.rename(columns=_STOOQ).assign(**{"<OPENINT>": 0}).to_csv(folder / f"{ticker}.csv", index=False)
+
+
 def reference_parquet(place: Path) -> None:
     """Read with pandas and pivot each column."""
     _pivot(pd.read_parquet(place))
@@ -94,8 +110,17 @@ def reference_csv(place: Path) -> None:
     _pivot(pd.concat(frames))
 
 
+def reference_stooq(place: Path) -> None:
+    """Read every file with pandas, its days by their form, and pivot."""
+    names = {theirs: ours for ours, theirs in _STOOQ.items()}
+    frames = [pd.read_csv(path).rename(columns=names).assign(ticker=path.stem) for path in sorted(place.glob("*.csv"))]
+    table = pd.concat(frames)
+    _pivot(table.assign(date=pd.to_datetime(table["date"], format="%Y%m%d")))
+
+
 def _pivot(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {name: table.pivot(index="date", columns="ticker", values=name) for name in _COLUMNS}  # noqa: PD010
+    names = [name for name in _COLUMNS if name in table]
+    return {name: table.pivot(index="date", columns="ticker", values=name) for name in names}  # noqa: PD010
 
 
 def from_cache(place: Path) -> CheckedPrices:
@@ -111,6 +136,7 @@ STEPS: dict[str, Callable[[Path], object]] = {
     "cache": from_cache,
     "pandas.read_parquet, pivot": reference_parquet,
     "pandas.read_csv, pivot": reference_csv,
+    "pandas.read_csv of Stooq, pivot": reference_stooq,
 }
 
 
@@ -155,6 +181,9 @@ def small(folder: Path) -> None:
     parquet_reference = measure("pandas.read_parquet, pivot", parquet)
     rows = [("Parquet", measure("parquet", parquet), parquet_reference)]
     rows.append(("CSV files", measure("csv", files), measure("pandas.read_csv, pivot", files)))
+    stooq = folder / "stooq"
+    write_stooq(stooq, parquet)
+    rows.append(("CSV files of Stooq", measure("csv", stooq), measure("pandas.read_csv of Stooq, pivot", stooq)))
     rows.append(("Parquet, and fill the cache", measure("fill the cache", parquet), parquet_reference))
     rows.append(("cache", measure("cache", parquet), parquet_reference))
     _table(rows)
