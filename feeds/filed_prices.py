@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from feeds.filed_price_peers import BAND, unlike_peers
-from feeds.issuers import issuer_columns
+from feeds.issuers import issuer_columns, listed_issuers
 from feeds.panel import PricePanel
-from feeds.sessions import NEW_YORK
-from feeds.transaction_table import LARGEST_PRICE_USD, TransactionTable, checked_price, dollar_value
+from feeds.sessions import NEW_YORK, session_rows
+from feeds.transaction_table import LARGEST_PRICE_USD, NOBODY, TransactionTable, checked_price, dollar_value
 
 _DAYS_BACK = 5
 REPAIRED, OUT_OF_RANGE, UNLIKE_PEERS = "price_was_total", "price_out_of_range", "price_unlike_peers"
@@ -107,12 +107,16 @@ def _ranges(rows: pd.DataFrame, table: TransactionTable, panel: PricePanel) -> t
     days, sessions = rows["transacted_on_checked"].to_numpy(), panel.sessions.to_numpy().astype("datetime64[s]")
     at = np.searchsorted(sessions, days, side="right") - 1
     near = (at >= 0) & (days - sessions[at] <= np.timedelta64(_DAYS_BACK, "D")) & (days <= _accepted_on(rows))
-    issuers = pd.Index(sorted(table.tickers["cik"].unique()))
-    owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
+    issuers, named = listed_issuers(table.tickers), table.tickers["cik"] != NOBODY
+    # Whose the ticker was on the trade's day, and whether the source could tell when the filing became known.
+    known = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
+    owner = known if named.all() else issuer_columns(table.tickers[named], panel.tickers, panel.sessions, issuers)
     own = issuers.get_indexer(pd.Index(rows["issuer_cik"]))
-    columns = _columns_of_issuers(owner, len(issuers))[own]
+    columns = _columns_of_issuers(owner, known, len(issuers))[own]
     at = at[:, None]
     fits = (columns >= 0) & near[:, None] & (owner[at, columns] == own[:, None])
+    if not named.all():
+        fits &= known[_rows_known(rows, panel)[:, None], columns] >= 0
     low, high = (np.where(fits, panel.source_price(name)[at, columns], np.nan) for name in ("low", "high"))
     return low, high
 
@@ -123,10 +127,16 @@ def _accepted_on(rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(local.dt.normalize().to_numpy().astype("datetime64[s]"))
 
 
-def _columns_of_issuers(owner: np.ndarray, n_issuers: int) -> np.ndarray:
-    """Return the panel's columns of each issuer, filled with -1; the last row is of nobody."""
+def _rows_known(rows: pd.DataFrame, panel: PricePanel) -> np.ndarray:
+    """Return the panel's row of the first session that may know each filing, its last for those beyond and untimed."""
+    accepted = pd.DatetimeIndex(rows["accepted_at"].fillna(pd.Timestamp.max.tz_localize("UTC")))
+    return np.minimum(session_rows(accepted, panel.sessions), len(panel.sessions) - 1)
+
+
+def _columns_of_issuers(owner: np.ndarray, known: np.ndarray, n_issuers: int) -> np.ndarray:
+    """Return the panel's columns of each issuer, first named first, filled with -1; the last row is of nobody."""
     columns: list[list[int]] = [[] for _ in range(n_issuers + 1)]
-    for column in range(owner.shape[1]):
+    for column in np.argsort((known >= 0).argmax(axis=0), kind="stable").tolist():
         for issuer in np.unique(owner[:, column]):
             if issuer >= 0:
                 columns[issuer].append(column)

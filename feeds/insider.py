@@ -35,7 +35,7 @@ from feeds.insider_columns import ALL_INSIDER_COLUMNS, COLUMNS, INSIDER_COLUMNS,
 from feeds.insider_events import Clock, Events, events_of, market_rows, of_large_holders
 from feeds.insider_measures import LARGE_HOLDERS, Measures, average_dollar_volume
 from feeds.insider_routine import CLASS_NAMES
-from feeds.issuers import issuer_columns
+from feeds.issuers import issuer_columns, listed_issuers
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.sessions import NEW_YORK
 from feeds.transaction_table import Coverage, TransactionTable
@@ -59,7 +59,8 @@ class _Source:
     @staticmethod
     def on(table: TransactionTable, panel: PricePanel) -> _Source:
         # Without any issuer one that nothing is about, so that the arrays keep their shapes.
-        issuers = pd.Index(sorted(table.tickers["cik"].unique()) or [""], dtype=object)
+        issuers = listed_issuers(table.tickers)
+        issuers = issuers if len(issuers) else pd.Index([""], dtype=object)
         known = table.rows["accepted_at"].dropna()
         instants = [*([known.min()] if len(known) else []), *([table.coverage.first] if table.coverage else [])]
         clock = Clock.reaching_back(panel.sessions, min(instants, default=None))

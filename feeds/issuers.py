@@ -10,13 +10,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
-from feeds.transaction_table import ticker_frame
+from feeds.ticker_holders import (
+    Change,
+    Statement,
+    Vote,
+    days_known,
+    frame_of_changes,
+    holders_by_statement,
+    holders_by_vote,
+)
+from feeds.transaction_table import NOBODY, ticker_frame
 
 TICKER_FILE = "tickers.csv"
 _FILE_COLUMNS = ("cik", "ticker", "from", "to")
@@ -25,7 +34,15 @@ _NO_SYMBOL = frozenset({"NONE", "NA", "N", "A", "AND"})
 
 
 class StatedIssuer(Protocol):
-    """What one filing says of its issuer, and the company folders in which it lies."""
+    """What one filing says of its issuer, when it was accepted, and the company folders in which it lies."""
+
+    @property
+    def accession(self) -> str | None:
+        """As filed."""
+
+    @property
+    def accepted_at(self) -> Any:
+        """UTC, or a text of it; None where the document does not tell."""
 
     @property
     def issuer_cik(self) -> str:
@@ -67,8 +84,53 @@ def read_ticker_file(path: Path) -> pd.DataFrame:
     return ticker_frame(zip(ciks.str.zfill(10), symbols, *spans, strict=True))
 
 
+def holders_of_folders(filings: Iterable[StatedIssuer]) -> pd.DataFrame:
+    """Say who held which ticker when in a tree without a ticker file, from each filing's acceptance on.
+
+    A ticker's folder belongs to the issuer of most filings in it so far (`feeds.ticker_holders.holders_by_vote`);
+    filings in a folder named by their issuer's CIK, or in none, speak for the tickers that they state
+    (`holders_by_statement`). Filings without an acceptance time decide only where no other does.
+
+    Notes
+    -----
+    **Known at** each span's `first`: later filings change nothing before it.
+    """
+    held = list(filings)
+    timed = [filing for filing in held if filing.accepted_at is not None]
+    untimed = sorted((one for one in held if one.accepted_at is None), key=lambda one: one.accession or "")
+    accepted = pd.to_datetime([filing.accepted_at for filing in timed], utc=True, format="ISO8601")
+    order = sorted(zip(accepted, timed, strict=True), key=lambda pair: (pair[0], pair[1].accession))
+    days = days_known(accepted.sort_values())
+    known = _changes([(int(day), filing) for day, (_, filing) in zip(days, order, strict=True)])
+    found = frame_of_changes(known)
+    never = frame_of_changes(_changes([(0, filing) for filing in untimed]))
+    alone = never[(never["cik"] != NOBODY) & ~never["ticker"].isin(found["ticker"])]
+    return ticker_frame([*found.itertuples(index=False), *((cik, t, None, None) for cik, t, *_ in alone.to_numpy())])
+
+
+def _changes(filings: list[tuple[int, StatedIssuer]]) -> list[Change]:
+    votes: list[Vote] = []
+    statements: list[Statement] = []
+    for day, filing in filings:
+        stated = tuple(stated_symbols(filing.issuer_symbol))
+        plain = {plain_ticker(ticker) for ticker in stated}
+        for folder in filing.folders:
+            if not folder.isdigit():
+                ticker = folder.upper()
+                votes.append(Vote(day, ticker, filing.issuer_cik, plain_ticker(ticker) in plain))
+        if not filing.folders or filing.issuer_cik in {folder.zfill(10) for folder in filing.folders}:
+            statements.append(Statement(day, filing.issuer_cik, stated))
+    by_name = holders_by_vote(votes)
+    # From its first filing on the folder tells; of one day the last change counts.
+    told = {change.ticker: change.day for change in reversed(by_name)}
+    stated_before = [one for one in holders_by_statement(statements) if one.day <= told.get(one.ticker, one.day)]
+    return [*stated_before, *by_name]
+
+
 def tickers_of_folders(filings: Iterable[StatedIssuer]) -> pd.DataFrame:
-    """Map company folders to issuers without a ticker file.
+    """Map company folders to issuers without a ticker file, all filings deciding: what rows show as their `ticker`.
+
+    Features do not use it (`holders_of_folders`).
 
     A ticker's folder belongs to the issuer of most of its filings (a tie goes to the one whose own
     symbol is the folder's name). A folder named by a CIK is that CIK, and files outside any folder
@@ -129,7 +191,7 @@ def issuer_columns(
     Returns
     -------
     ndarray of int64, shape [T, N]
-        -1 where the source does not cover the ticker. A ticker's first owner holds it since ever, its
+        -1 where the source does not cover the ticker (yet). A ticker's first owner holds it since ever, its
         last for ever, and each until the next one begins: a renamed company's price history carries
         its newest ticker, so one owner means one owner throughout.
     """
@@ -142,8 +204,14 @@ def issuer_columns(
             continue
         starts = part["first"].to_numpy()[1:].astype("datetime64[ns]")
         order = np.searchsorted(starts, sessions.to_numpy().astype("datetime64[ns]"), side="right")
-        result[:, column] = issuers.get_indexer(pd.Index(part["cik"]))[order]
+        owners = np.where(part["cik"] == NOBODY, -1, issuers.get_indexer(pd.Index(part["cik"])))
+        result[:, column] = owners[order]
     return result
+
+
+def listed_issuers(tickers: pd.DataFrame) -> pd.Index:
+    """Return the CIKs of a ticker frame, sorted."""
+    return pd.Index(sorted(set(tickers["cik"]) - {NOBODY}), dtype=object)
 
 
 def _dates(texts: pd.Series, path: Path, name: str) -> pd.Series:

@@ -40,6 +40,7 @@ from feeds.errors import InputError
 from feeds.insider_roles import role_of
 from feeds.raw_rows import per_text, raw_rows
 from feeds.sessions import NEW_YORK
+from feeds.ticker_holders import Change, days_known, frame_of_changes
 from feeds.transaction_table import Refusal, TransactionTable, coverage_of, dollar_value, ticker_frame
 from feeds.transactions import complete
 
@@ -77,7 +78,7 @@ def read_openinsider(path: Path) -> TransactionTable:
     -------
     TransactionTable
         `refused` names every line that was not understood. Coverage is the first to the last filing
-        time in the file; per issuer nothing is known, and a ticker without a row is not covered.
+        time in the file; per issuer nothing is known, and a ticker is not covered before its first row.
         Prices are as shown: rounded to cents.
 
     Raises
@@ -100,17 +101,25 @@ def read_openinsider(path: Path) -> TransactionTable:
             f"`--filings` {PREFIX}{path}: expected at least one line that can be understood, found {first}"
         )
     rows, repeated = _rows(understood)
-    issuers = sorted(set(zip(_issuers(understood), understood["ticker"], strict=True)))
-    tickers = ticker_frame((issuer, ticker, None, None) for issuer, ticker in issuers)
     return complete(
         rows,
-        tickers,
+        _tickers(rows),
         coverage=coverage_of(rows["accepted_at"]),
         refused=tuple(sorted(refused, key=lambda one: int(one.file.rpartition(" ")[2]))),
         n_files=1,
         n_filings=rows["accession"].nunique(),
         notes=_notes(understood, repeated),
     )
+
+
+def _tickers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the tickers, each from its first line on: what nobody has traded yet the export cannot know."""
+    first = rows.groupby(["issuer_cik", "issuer_symbol"], dropna=False)["accepted_at"].min().reset_index()
+    named = first[first["issuer_symbol"].notna()]
+    since = days_known(named["accepted_at"]).tolist()
+    held = frame_of_changes(map(Change, named["issuer_symbol"], since, named["issuer_cik"]))
+    nameless = first.loc[first["issuer_symbol"].isna(), "issuer_cik"]
+    return ticker_frame([*held.itertuples(index=False), *((cik, "", None, None) for cik in nameless)])
 
 
 def _lines(path: Path) -> pd.DataFrame:

@@ -42,7 +42,8 @@ from feeds.quarterly_files import (
 )
 from feeds.raw_rows import per_text, raw_rows
 from feeds.sessions import NEW_YORK
-from feeds.transaction_table import Refusal, TransactionTable, coverage_of, ticker_frame
+from feeds.ticker_holders import Statement, frame_of_changes, holders_by_statement
+from feeds.transaction_table import NOBODY, Refusal, TransactionTable, coverage_of, ticker_frame
 from feeds.transactions import complete
 
 __all__ = ["Quarter", "TradeIndex", "accessions_with_trades", "read_sec_quarterly"]
@@ -68,10 +69,6 @@ _NOTES = [
 ]  # fmt: skip
 _TABLES = (("N", "NONDERIV_TRANS"), ("D", "DERIV_TRANS"))
 _YES, _NO = 1, 0
-# A ticker that an issuer states in fewer of its filings is a slip of the pen.
-_HABIT = 0.5
-_RIVAL = 0.1
-_RECENT_QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -93,8 +90,7 @@ def read_sec_quarterly(
     directory : Path
         Holds consecutive quarters, ``{YYYY}q{Q}_form345.zip`` or extracted folders, and perhaps a
         ``tickers.csv`` (cik, ticker, from, to). Without that file a ticker belongs to the issuer that
-        states it in most filings of the quarter, if it did so in at least a tenth as many filings of the
-        last four quarters as any other.
+        states it (`feeds.ticker_holders.holders_by_statement`), from the day after the filing date on.
     tickers : sequence of str or None
         Only the issuers of these; None for all, which takes several gigabytes for ten years.
     progress : Progress
@@ -120,7 +116,9 @@ def read_sec_quarterly(
     known = _tickers(directory, sets)
     if tickers is not None:
         asked = {plain_ticker(ticker) for ticker in tickers}
-        known = known[known["cik"].isin(known.loc[known["ticker"].map(plain_ticker).isin(asked), "cik"])]
+        ciks = set(known.loc[known["ticker"].map(plain_ticker).isin(asked), "cik"]) - {NOBODY}
+        theirs = known["cik"].isin(ciks)
+        known = known[theirs | ((known["cik"] == NOBODY) & known["ticker"].isin(known.loc[theirs, "ticker"]))]
     covered = frozenset(known["cik"]) if tickers is not None else None
     parts, refused = [], []
     for one in progress(sets, "reading quarterly sets", len(sets)):
@@ -172,58 +170,20 @@ def _tickers(directory: Path, sets: list[_Set]) -> pd.DataFrame:
 
 
 def _stated_tickers(sets: list[_Set]) -> pd.DataFrame:
-    """Say who held each ticker when, from the symbols that issuers state.
+    """Say who held each ticker when, from the symbols that issuers state (`feeds.ticker_holders`).
 
-    **Known at** the end of each quarter: sets of later quarters change nothing in earlier ones, but for a
-    ticker that no earlier quarter names, whose first holder has held it since ever.
+    **Known at** the day after each filing date: later filings, of the same quarter too, change nothing earlier.
     """
-    stated = pd.concat([_habitual_symbols(one, order) for order, one in enumerate(sets)], ignore_index=True)
-    own, leader = _strengths(stated)
-    # Whoever states another's ticker by mistake does it seldom, beside its true holder.
-    stated = stated[own >= _RIVAL * leader]
-    order = ["ticker", "quarter", "filings", "cik"]
-    held = stated.sort_values(order, ascending=[True, True, False, True]).drop_duplicates(["ticker", "quarter"])
-    new = (held["ticker"] != held["ticker"].shift()) | (held["cik"] != held["cik"].shift())
-    spans = held[new]
-    first_holder = spans["ticker"] != spans["ticker"].shift()
-    next_start = spans["since"].shift(-1).where(spans["ticker"] == spans["ticker"].shift(-1))
-    ends = next_start - pd.Timedelta(days=1)
-    rows = list(zip(spans["cik"], spans["ticker"], spans["since"].mask(first_holder), ends, strict=True))
+    filed = pd.concat([one.submissions[["FILING_DATE", "ISSUERCIK", "ISSUERTRADINGSYMBOL"]] for one in sets])
+    symbols = per_text(filed["ISSUERTRADINGSYMBOL"], lambda text: tuple(stated_symbols(text)))
+    day = days(filed["FILING_DATE"]).astype("datetime64[D]")
+    order = np.lexsort((filed.index.to_numpy(dtype=str), day))
+    order = order[~np.isnat(day[order])]
+    facts = (day[order].astype(np.int64) + 1).tolist(), filed["ISSUERCIK"].to_numpy()[order], symbols[order]
+    held = frame_of_changes(holders_by_statement(map(Statement._make, zip(*facts, strict=True))))
     # An issuer that states no ticker of its own is kept, without a name.
-    nameless = set().union(*(one.submissions["ISSUERCIK"] for one in sets)) - set(spans["cik"])
-    return ticker_frame([*rows, *((cik, "", None, None) for cik in sorted(nameless))])
-
-
-def _strengths(stated: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return, per row, the filings of the last year that name the ticker: by this issuer, and by whoever did most.
-
-    A year back, not all time: who has taken over a delisted company's ticker need not outweigh its whole past.
-    """
-    own, leader = np.zeros(len(stated)), np.zeros(len(stated))
-    for quarter in stated["quarter"].unique():
-        recent = stated[stated["quarter"].between(quarter - _RECENT_QUARTERS + 1, quarter)]
-        filings = recent.groupby(["ticker", "cik"])["filings"].sum()
-        most = filings.groupby(level="ticker").max()
-        at = (stated["quarter"] == quarter).to_numpy()
-        own[at] = filings.reindex(pd.MultiIndex.from_frame(stated.loc[at, ["ticker", "cik"]]))
-        leader[at] = most.reindex(stated.loc[at, "ticker"])
-    return own, leader
-
-
-def _habitual_symbols(one: _Set, order: int) -> pd.DataFrame:
-    filed = one.submissions
-    frame = pd.DataFrame(
-        {
-            "quarter": order,
-            "cik": filed["ISSUERCIK"].to_numpy(),
-            "ticker": per_text(filed["ISSUERTRADINGSYMBOL"], stated_symbols),
-            "since": days(filed["FILING_DATE"]),
-        }
-    )
-    total = frame.groupby("cik").size()
-    pairs = frame.explode("ticker").dropna(subset=["ticker"]).groupby(["quarter", "cik", "ticker"], as_index=False)
-    counted = pairs.agg(filings=("since", "size"), since=("since", "min"))
-    return counted[counted["filings"] >= _HABIT * counted["cik"].map(total)]
+    nameless = set(filed["ISSUERCIK"]) - set(held["cik"])
+    return ticker_frame([*held.itertuples(index=False), *((cik, "", None, None) for cik in sorted(nameless))])
 
 
 def _wanted(one: _Set, covered: frozenset[str] | None) -> pd.DataFrame:

@@ -70,6 +70,8 @@ _DTYPES: dict[str, Any] = {
     _INSTANT: "datetime64[ns, UTC]",
 }
 TICKER_COLUMNS = ("cik", "ticker", "first", "last")
+NOBODY = ""
+"""In place of a CIK: until then the source could not tell whose the ticker is (`feeds.ticker_holders`)."""
 MOST_SHARES = 1e11
 """More than any company listed in New York has outstanding."""
 LARGEST_PRICE_USD = 1e7
@@ -126,7 +128,7 @@ class TransactionTable:
         None where it states nothing (`feeds.insider` then judges by its silence).
     tickers : DataFrame
         Columns `cik, ticker, first, last`: which tickers the source covers and from when to when
-        (NaT = open) each belonged to which issuer.
+        (NaT = open) each belonged to which issuer; `cik` is `NOBODY` where the source could not tell yet.
     issuer_coverage : mapping of CIK to Coverages
         Where a source states of an issuer when it lacks nothing; the others share that of the whole source.
     n_files, n_filings : int

@@ -17,10 +17,10 @@ import pandas as pd
 from feeds.amendments import apply_amendments
 from feeds.errors import InputError
 from feeds.filed_prices import check_prices
-from feeds.filing_store import ParsedTree, read_tree
+from feeds.filing_store import read_tree
 from feeds.filing_tree import find_candidates
 from feeds.form4 import Filing
-from feeds.issuers import TICKER_FILE, assign_tickers, read_ticker_file, tickers_of_folders
+from feeds.issuers import TICKER_FILE, assign_tickers, holders_of_folders, read_ticker_file, tickers_of_folders
 from feeds.joint_filings import mark_duplicates
 from feeds.progress import Progress, silent
 from feeds.transaction_store import read_parquet, write_parquet
@@ -61,7 +61,7 @@ def read_filings(
     ----------
     path : Path
         See `feeds.filing_tree`. A ``tickers.csv`` (cik, ticker, from, to) at the tree's root names
-        the tickers; without it a folder's name does (`feeds.issuers.tickers_of_folders`). A
+        the tickers; without it a folder's name does (`feeds.issuers.holders_of_folders`). A
         ``coverage.csv`` beside it says of which issuers the tree is complete (`feeds.tree_coverage`).
     progress : Progress
         Wraps the files that are parsed.
@@ -97,20 +97,18 @@ def _table_of_tree(path: Path, store: Path, progress: Progress, jobs: int) -> Tr
     refused = tuple(refusal for entry in tree.entries for refusal in entry.refused)
     if not tree.filings:
         raise InputError(_nothing_understood(path, refused))
+    ticker_file = _beside(path, TICKER_FILE)
+    named = None if ticker_file is None else read_ticker_file(ticker_file)
     return complete(
         tree.rows,
-        _tickers_of_tree(path, tree),
+        holders_of_folders(tree.filings) if named is None else named,
+        shown_tickers=tickers_of_folders(tree.filings) if named is None else None,
         coverage=coverage_of(_instants(entry.accepted_at for entry in tree.filings)),
         issuer_coverage=_stated_coverage(path),
         refused=refused,
         n_files=sum(len(candidate.paths) for candidate in candidates),
         n_filings=len(tree.filings),
     )
-
-
-def _tickers_of_tree(path: Path, tree: ParsedTree) -> pd.DataFrame:
-    ticker_file = _beside(path, TICKER_FILE)
-    return tickers_of_folders(tree.filings) if ticker_file is None else read_ticker_file(ticker_file)
 
 
 def _instants(values: Iterable[Any]) -> pd.Series:
@@ -144,6 +142,7 @@ def complete(
     tickers: pd.DataFrame,
     *,
     coverage: Coverage | None,
+    shown_tickers: pd.DataFrame | None = None,
     issuer_coverage: Mapping[str, tuple[Coverage, ...]] | None = None,
     refused: tuple[Refusal, ...] = (),
     n_files: int = 0,
@@ -157,16 +156,23 @@ def complete(
     raw : DataFrame
         Columns `transaction_table.COLUMNS`; `ticker`, `amendment_of`, `duplicate_of`, `first_report` and
         `valid_to` empty.
+    tickers : DataFrame
+        Who held which ticker when, for the features.
+    shown_tickers : DataFrame or None
+        What rows show as their `ticker`, where that is not `tickers`.
 
     Notes
     -----
     **Known at** `accepted_at`: adding, removing or amending later filings changes no earlier row,
-    except for `valid_to`, which has an effect from its own instant on.
+    except for `valid_to`, which has an effect from its own instant on, and for `ticker` with its flags
+    where filings name the tickers, which features do not use.
     """
     order = ["accepted_at", "accession", "table", "ordinal"]
     ascending = [True, True, False, True]
     rows = raw.sort_values(order, ascending=ascending, ignore_index=True, na_position="last")
-    rows, replacements = apply_amendments(flag_absurd_amounts(assign_tickers(rows, tickers)))
+    rows, replacements = apply_amendments(
+        flag_absurd_amounts(assign_tickers(rows, tickers if shown_tickers is None else shown_tickers))
+    )
     return TransactionTable(
         rows=mark_duplicates(rows, replacements),
         refused=refused,

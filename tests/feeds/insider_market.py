@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 from hypothesis import strategies as st
 
 from feeds.form4 import parse_submission
+from feeds.issuers import holders_of_folders
 from feeds.sessions import session_closes
 from feeds.transactions import Coverage, table_of_filings, ticker_frame
 from tests.conftest import build_panel
@@ -32,6 +34,22 @@ def table(*filings, tickers=TICKERS, coverage=WHOLE):
     """A table of a source that states when it ends."""
     until = None if coverage is None else coverage.last
     return replace(table_of_filings(filings, tickers), coverage=coverage, complete_until=until)
+
+
+def tree_tickers(filings):
+    """Who holds which ticker where the filings lie in a tree without a ticker file, some in others' folders."""
+    places = ((), ("T000",), ("T001",), ("T000", "T001"), ("0000000101",), ("0000000102",))
+    facts = [(int(one.accession[-2:]), one) for one in filings]
+    return holders_of_folders(
+        SimpleNamespace(
+            accession=one.accession,
+            accepted_at=one.accepted_at.isoformat(),
+            issuer_cik=one.issuer_cik,
+            issuer_symbol=("T000", "T001", "T001, T002", "NONE")[number % 4],
+            folders=places[(number // 4 + int(one.issuer_cik)) % len(places)],
+        )
+        for number, one in facts
+    )
 
 
 ROLES = (

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feeds.errors import InputError
 from feeds.form4 import parse_submission
 from feeds.insider import insider_features
-from feeds.issuers import issuer_columns
-from feeds.sec_quarterly import _Set, _stated_tickers, read_sec_quarterly
+from feeds.sec_quarterly import read_sec_quarterly
 from feeds.transactions import COLUMNS, read_parquet, table_of_filings, ticker_frame, write_parquet
 from tests.feeds import filing_texts as texts
 from tests.feeds.quarterly_sets import AMENDED, FIRST, SECOND, footnote, owner, submission, trade, write_set
@@ -51,7 +47,7 @@ def test_read_sec_quarterly_agrees_with_the_documents_themselves(tmp_path):
         texts.transaction("P", 5, None, title="Series A Preferred"),
     ]
     amended = texts.document(
-        [texts.transaction("S", 100, 10.75, after=900)],
+        [texts.transaction("S", 100, 10.75)],
         form="4/A",
         symbol="TST",
         owners=people,
@@ -82,7 +78,7 @@ def test_read_sec_quarterly_agrees_with_the_documents_themselves(tmp_path):
             FIRST, 22, "S", TRANS_SHARES="50", TRANS_PRICEPERSHARE="10.5", TRANS_PRICEPERSHARE_FN="F3",
             **{**on, "DIRECT_INDIRECT_OWNERSHIP": "I"},
         ),
-        trade(AMENDED, 31, "S", TRANS_PRICEPERSHARE="10.75", **{**on, "SHRS_OWND_FOLWNG_TRANS": "900"}),
+        trade(AMENDED, 31, "S", TRANS_PRICEPERSHARE="10.75", **on),
     ]  # fmt: skip
     option = {
         "TRANS_SHARES": "5",
@@ -188,7 +184,7 @@ def test_read_sec_quarterly_only_the_tickers_asked_for(tmp_path):
         tmp_path, [submission(), submission(SECOND, **other)], trades=[trade(), trade(SECOND)], tickers=["BRK-B"]
     )
     assert (table.rows["issuer_cik"].tolist(), table.n_filings) == (["0000000102"], 1)
-    assert table.tickers["ticker"].tolist() == ["BRK.B"]
+    assert table.tickers["ticker"].unique().tolist() == ["BRK.B"]
     # The source still covers the time of all filings.
     assert table.coverage is not None
     assert table.complete_until == pd.Timestamp("2023-04-01", tz="UTC")
@@ -217,84 +213,38 @@ def spans(folder):
 
 
 def test_read_sec_quarterly_slip_of_the_pen_takes_no_ticker_while_its_holder_is_silent(tmp_path):
-    """In the second quarter only 102 states it, once; a tenth of the holder's filings would do."""
-    slip = write_quarters(tmp_path / "slip", stating("101", "OLD", 1, 12), stating("102", "OLD", 2, 1))
-    assert spans(slip) == [["0000000102", "", "NaT", "NaT"], ["0000000101", "OLD", "NaT", "NaT"]]
-    taken = write_quarters(tmp_path / "taken", stating("101", "OLD", 1, 12), stating("102", "OLD", 2, 2))
-    assert spans(taken) == [
-        ["0000000101", "OLD", "NaT", "2023-04-09"],
-        ["0000000102", "OLD", "2023-04-10", "NaT"],
+    """In the third quarter only 102 states it; a tenth of the holder's filings of the year would do."""
+    slip = write_quarters(tmp_path / "slip", stating("101", "OLD", 1, 12), [], stating("102", "OLD", 3, 1))
+    assert spans(slip) == [
+        ["0000000102", "", "NaT", "NaT"],
+        ["", "OLD", "NaT", "2023-01-10"],
+        ["0000000101", "OLD", "2023-01-11", "NaT"],
+    ]
+    taken = write_quarters(tmp_path / "taken", stating("101", "OLD", 1, 12), [], stating("102", "OLD", 3, 2))
+    assert spans(taken)[1:] == [
+        ["0000000101", "OLD", "2023-01-11", "2023-07-11"],
+        ["0000000102", "OLD", "2023-07-12", "NaT"],
     ]
 
 
-def test_read_sec_quarterly_old_holder_of_a_year_ago_does_not_keep_the_ticker(tmp_path):
-    later = [stating("102", "OLD", number, 1) for number in (2, 3, 4)]
-    folder = write_quarters(tmp_path, stating("101", "OLD", 1, 20), *later, stating("102", "OLD", 1, 1, year=2024))
-    # From 2023q2 to 2023q4 one to three filings of 102 stand against twenty; three are a tenth of them.
-    assert spans(folder)[-1] == ["0000000102", "OLD", "2023-07-10", "NaT"]
+def test_read_sec_quarterly_ticker_changes_hands_the_day_after_the_filing_that_decides(tmp_path):
+    # 101 is renamed from OLD to NEW on the tenth of April: a habit from its second filing on.
+    write_quarters(tmp_path, stating("101", "OLD", 1, 2), stating("101", "NEW", 2, 4) + stating("102", "OLD", 2, 4))
+    assert spans(tmp_path) == [
+        ["", "NEW", "NaT", "2023-04-11"],
+        ["0000000101", "NEW", "2023-04-12", "NaT"],
+        ["", "OLD", "NaT", "2023-01-10"],
+        ["0000000101", "OLD", "2023-01-11", "2023-04-11"],
+        ["0000000102", "OLD", "2023-04-12", "NaT"],
+    ]
 
 
-def holders(quarters):
-    """Say who held which ticker, without the detour over files; quarters are {(cik, symbol): filings}."""
-    sets = []
-    for number, held in enumerate(quarters):
-        filings = [
-            one
-            for (cik, symbol), count in held.items()
-            for one in stating(cik, symbol, number % 4 + 1, count, 2023 + number // 4)
-        ]
-        sets.append(_Set(None, pd.DataFrame(filings), pd.Index([])))
-    return _stated_tickers(sets)
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(
-        st.dictionaries(
-            st.tuples(
-                st.sampled_from(["0000000101", "0000000102", "0000000103"]), st.sampled_from(["OLD", "NEW", "NONE"])
-            ),
-            st.sampled_from([1, 1, 2, 15]),
-            min_size=1,
-        ),
-        min_size=2,
-        max_size=6,
-    ),
-    st.data(),
-)
-def test_stated_tickers_later_quarters_change_no_earlier_holder(quarters, data):
-    known = data.draw(st.integers(1, len(quarters) - 1))
-    whole, early = holders(quarters), holders(quarters[:known])
-    end = pd.Timestamp(2023 + known // 4, 3 * (known % 4) + 1, 1)
-    days = pd.date_range("2023-01-01", end - pd.Timedelta(days=1))
-    issuers = pd.Index(["0000000101", "0000000102", "0000000103"])
-    names = tuple(sorted(set(early["ticker"]) - {""}))
-    found = issuer_columns(whole, names, days, issuers)
-    np.testing.assert_array_equal(found, issuer_columns(early, names, days, issuers))
-
-
-def test_read_sec_quarterly_ticker_belongs_to_its_habitual_holder_quarter_by_quarter(tmp_path):
-    def filings(cik, symbol, quarter, count):
-        month = {1: "JAN", 2: "APR", 3: "JUL"}[quarter]
-        said = {"ISSUERCIK": cik, "ISSUERTRADINGSYMBOL": symbol}
-        numbers = range(count)
-        return [
-            submission(f"{int(cik):010d}-23-{quarter}{n:05d}", f"{10 + n:02d}-{month}-2023", **said) for n in numbers
-        ]
-
-    # 101 is renamed from OLD to NEW; 102 then takes OLD; 103 writes NEW once by mistake, 104 often, but is small.
-    write_set(tmp_path / ZIP, filings("101", "OLD", 1, 12) + filings("103", "XYZ", 1, 3))
-    write_set(tmp_path / "2023q2_form345.zip", filings("101", "NEW", 2, 12) + filings("104", "NEW", 2, 1))
-    third = filings("102", "OLD", 3, 8) + filings("103", "XYZ", 3, 3) + filings("103", "NEW", 2, 1)
-    write_set(tmp_path / "2023q3_form345.zip", third)
-    tickers = read_sec_quarterly(tmp_path).tickers
-    spans = tickers.astype(str).to_numpy().tolist()
-    assert spans == [
-        ["0000000104", "", "NaT", "NaT"],
-        ["0000000101", "NEW", "NaT", "NaT"],
-        ["0000000101", "OLD", "NaT", "2023-07-09"],
-        ["0000000102", "OLD", "2023-07-10", "NaT"],
-        ["0000000103", "XYZ", "NaT", "NaT"],
+def test_read_sec_quarterly_tickers_asked_for_start_with_their_first_filing(tmp_path):
+    write_quarters(tmp_path, stating("101", "OLD", 1, 1) + stating("102", "NEW", 1, 1))
+    known = read_sec_quarterly(tmp_path, tickers=["new"]).tickers
+    assert known.astype(str).to_numpy().tolist() == [
+        ["", "NEW", "NaT", "2023-01-10"],
+        ["0000000102", "NEW", "2023-01-11", "NaT"],
     ]
 
 
