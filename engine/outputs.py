@@ -21,6 +21,7 @@ from engine.inputs import Inputs
 from engine.run_folder import write_text
 from engine.settings import Settings
 from engine.trading import Trading, benchmark_name
+from feeds.insider import filings_known
 from feeds.progress import Progress
 
 FILES = {
@@ -151,18 +152,17 @@ def data_facts(inputs: Inputs) -> dict[str, Any]:
 
 
 def coverage_caveats(inputs: Inputs, sessions: pd.Index) -> list[str]:
-    """Return a sentence for the verdict where filings cover less than nine tenths of the `sessions` traded."""
+    """Return a sentence for the verdict where filings cover less than nine tenths of what traded in the `sessions`."""
     if inputs.filings is None or not len(sessions):
         return []
-    coverage = inputs.filings.coverage
-    days = pd.DatetimeIndex(sessions)
-    covered = 0.0
-    if coverage is not None:
-        first, last = (moment.tz_localize(None).normalize() for moment in (coverage.first, coverage.last))
-        covered = float(((days >= first) & (days <= last)).mean())
+    known, traded = filings_known(inputs.filings, inputs.panel), inputs.panel.traded
+    rows = inputs.panel.sessions.isin(pd.DatetimeIndex(sessions))
+    cells = traded[rows]
+    covered = float(known[rows][cells].mean()) if cells.any() else 0.0
     if covered >= _WELL_COVERED:
         return []
-    return [f"Filings cover {percent(covered, 0)} of the sessions traded: on the others nothing is known of insiders."]
+    share = percent(covered, 0)
+    return [f"Filings cover {share} of the stocks and sessions traded: on the others nothing is known of insiders."]
 
 
 def figures_table(trading: Trading, model: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from feeds.filed_price_peers import BAND, unlike_peers
+from feeds.filed_price_peers import BAND, LARGEST_SPLIT, unlike_peers
 from feeds.issuers import issuer_columns, listed_issuers
 from feeds.panel import PricePanel
 from feeds.sessions import NEW_YORK, session_rows
@@ -21,7 +21,8 @@ from feeds.transaction_table import LARGEST_PRICE_USD, NOBODY, TransactionTable,
 
 _DAYS_BACK = 5
 REPAIRED, OUT_OF_RANGE, UNLIKE_PEERS = "price_was_total", "price_out_of_range", "price_unlike_peers"
-_FLAGS = (REPAIRED, OUT_OF_RANGE, UNLIKE_PEERS)
+FAR = "price_far_from_market"
+_FLAGS = (REPAIRED, OUT_OF_RANGE, UNLIKE_PEERS, FAR)
 
 
 def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable:
@@ -35,7 +36,9 @@ def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable
     of its listed classes.
 
     Against adjusted prices, one that is far from the factor which other insiders' filings of those weeks
-    share gets NaN and the flag ``price_unlike_peers``; a note says that no more could be done.
+    share gets NaN and the flag ``price_unlike_peers``; a note says that no more could be done. A lone price more than
+    150 times off the bars, which hardly any splits explain, has the flag ``price_far_from_market`` and stays: the
+    bars' factor is made of later splits, so that nothing may depend on it.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def _against_peers(rows: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> tup
     # Of several listed classes any serves, as long as it is the same for all filings of a security.
     ratio = price / middle[np.arange(len(rows)), np.isfinite(middle).argmax(axis=1)]
     unlike = unlike_peers(rows, ratio)
-    return np.where(unlike, np.nan, price), {UNLIKE_PEERS: unlike}
+    far = np.abs(np.log(ratio)) > np.log(BAND * LARGEST_SPLIT)
+    return np.where(unlike, np.nan, price), {UNLIKE_PEERS: unlike, FAR: far & ~unlike}
 
 
 def _written(

@@ -7,7 +7,7 @@ uses the version of each row that was valid at t's close; an amendment corrects 
 in which its first version stands.
 
 NaN and 0 differ. Outside the source's coverage (before its first acceptance, after its end, a ticker
-that it does not know) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no filing is
+that it does not know, or not yet: where filings alone name the tickers, each is known from its first one on) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no filing is
 0, or NaN where a column asks for a share or an age of nothing. Where the stock did not trade every
 column is NaN, `ins_known` too.
 
@@ -40,7 +40,14 @@ from feeds.panel import FeaturePanel, PricePanel
 from feeds.sessions import NEW_YORK
 from feeds.transaction_table import Coverage, TransactionTable
 
-__all__ = ["ALL_INSIDER_COLUMNS", "INSIDER_COLUMNS", "average_dollar_volume", "explain", "insider_features"]
+__all__ = [
+    "ALL_INSIDER_COLUMNS",
+    "INSIDER_COLUMNS",
+    "average_dollar_volume",
+    "explain",
+    "filings_known",
+    "insider_features",
+]
 
 SILENT_SESSIONS = 63
 """Sessions without any filing after which a source that does not state its end is taken to have ended."""
@@ -58,18 +65,12 @@ class _Source:
 
     @staticmethod
     def on(table: TransactionTable, panel: PricePanel) -> _Source:
-        # Without any issuer one that nothing is about, so that the arrays keep their shapes.
-        issuers = listed_issuers(table.tickers)
-        issuers = issuers if len(issuers) else pd.Index([""], dtype=object)
-        known = table.rows["accepted_at"].dropna()
-        instants = [*([known.min()] if len(known) else []), *([table.coverage.first] if table.coverage else [])]
-        clock = Clock.reaching_back(panel.sessions, min(instants, default=None))
+        issuers, clock, owner = _placed(table, panel)
         rows = market_rows(check_prices(table, panel).rows, issuers)
         large = of_large_holders(rows)
         insiders, holders = (events_of(part, issuers, clock) for part in (rows[~large], rows[large]))
-        owner = issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
         shape = len(clock.sessions), len(issuers)
-        covered = (owner >= 0) & _covered(table, issuers, clock)[np.arange(len(owner))[:, None], owner]
+        covered = _covered_cells(table, issuers, clock, owner)
         return _Source(rows, clock, Measures(insiders, holders, shape, clock.offset, owner, panel), covered)
 
 
@@ -118,6 +119,15 @@ def insider_features(
     return FeaturePanel(panel.sessions, panel.tickers, tuple(columns), np.moveaxis(values, 0, 2))
 
 
+def filings_known(table: TransactionTable, panel: PricePanel) -> np.ndarray:
+    """Return where the source covers a ticker (``ins_known``, traded or not), bool, shape [T, N].
+
+    **Known at** the session's close, as every column.
+    """
+    issuers, clock, owner = _placed(table, panel)
+    return _covered_cells(table, issuers, clock, owner)
+
+
 def explain(table: TransactionTable, panel: PricePanel, ticker: str, session: str | pd.Timestamp) -> pd.DataFrame:
     """List the filings behind a ticker's insider values at one session.
 
@@ -164,6 +174,21 @@ def _session_row(panel: PricePanel, session: str | pd.Timestamp) -> int:
             f"{panel.sessions[-1].date()}, received {session!s}"
         )
     return at
+
+
+def _placed(table: TransactionTable, panel: PricePanel) -> tuple[pd.Index, Clock, np.ndarray]:
+    """Return the source's issuers, the clock, and whose each ticker is at each session."""
+    # Without any issuer one that nothing is about, so that the arrays keep their shapes.
+    issuers = listed_issuers(table.tickers)
+    issuers = issuers if len(issuers) else pd.Index([""], dtype=object)
+    known = table.rows["accepted_at"].dropna()
+    instants = [*([known.min()] if len(known) else []), *([table.coverage.first] if table.coverage else [])]
+    clock = Clock.reaching_back(panel.sessions, min(instants, default=None))
+    return issuers, clock, issuer_columns(table.tickers, panel.tickers, panel.sessions, issuers)
+
+
+def _covered_cells(table: TransactionTable, issuers: pd.Index, clock: Clock, owner: np.ndarray) -> np.ndarray:
+    return (owner >= 0) & _covered(table, issuers, clock)[np.arange(len(owner))[:, None], owner]
 
 
 def _covered(table: TransactionTable, issuers: pd.Index, clock: Clock) -> np.ndarray:

@@ -99,21 +99,23 @@ def holders_of_folders(filings: Iterable[StatedIssuer]) -> pd.DataFrame:
     timed = [filing for filing in held if filing.accepted_at is not None]
     untimed = sorted((one for one in held if one.accepted_at is None), key=lambda one: one.accession or "")
     accepted = pd.to_datetime([filing.accepted_at for filing in timed], utc=True, format="ISO8601")
-    order = sorted(zip(accepted, timed, strict=True), key=lambda pair: (pair[0], pair[1].accession))
-    days = days_known(accepted.sort_values())
-    known = _changes([(int(day), filing) for day, (_, filing) in zip(days, order, strict=True)])
-    found = frame_of_changes(known)
-    never = frame_of_changes(_changes([(0, filing) for filing in untimed]))
+    order = np.lexsort((np.array([filing.accession or "" for filing in timed], dtype=str), accepted.to_numpy()))
+    known = zip(days_known(accepted[order]).tolist(), (timed[i] for i in order), strict=True)
+    found = frame_of_changes(_changes(known))
+    never = frame_of_changes(_changes((0, filing) for filing in untimed))
     alone = never[(never["cik"] != NOBODY) & ~never["ticker"].isin(found["ticker"])]
     return ticker_frame([*found.itertuples(index=False), *((cik, t, None, None) for cik, t, *_ in alone.to_numpy())])
 
 
-def _changes(filings: list[tuple[int, StatedIssuer]]) -> list[Change]:
+def _changes(filings: Iterable[tuple[int, StatedIssuer]]) -> list[Change]:
     votes: list[Vote] = []
     statements: list[Statement] = []
+    symbols: dict[str | None, tuple[tuple[str, ...], set[str]]] = {}
     for day, filing in filings:
-        stated = tuple(stated_symbols(filing.issuer_symbol))
-        plain = {plain_ticker(ticker) for ticker in stated}
+        if filing.issuer_symbol not in symbols:
+            names = tuple(stated_symbols(filing.issuer_symbol))
+            symbols[filing.issuer_symbol] = names, set(map(plain_ticker, names))
+        stated, plain = symbols[filing.issuer_symbol]
         for folder in filing.folders:
             if not folder.isdigit():
                 ticker = folder.upper()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -64,8 +64,8 @@ class Header:
         When EDGAR accepted it, UTC. The only instant that may time anything.
     filed_on, period : date or None
         EDGAR's filing date (may differ from the acceptance date in either direction) and period of report.
-    issuer_cik : str or None
-    owners : tuple of (cik, name)
+    text : str
+        The header itself; the document tells more of the parties, so that they are looked for only when asked for.
     """
 
     accession: str | None
@@ -73,8 +73,18 @@ class Header:
     accepted_at: datetime | None
     filed_on: date | None
     period: date | None
-    issuer_cik: str | None
-    owners: tuple[tuple[str, str], ...]
+    text: str = field(repr=False)
+
+    @property
+    def issuer_cik(self) -> str | None:
+        """Ten digits; None where the header names no issuer."""
+        issuers = (cik for role, cik, _ in _parties(self.text) if role in ("ISSUER", "SUBJECT-COMPANY"))
+        return next(issuers, None)
+
+    @property
+    def owners(self) -> tuple[tuple[str, str], ...]:
+        """(CIK, name) of each reporting owner."""
+        return tuple((cik, name) for role, cik, name in _parties(self.text) if role == "REPORTING-OWNER")
 
 
 def read_submission(path: Path) -> bytes:
@@ -143,15 +153,13 @@ def _header(content: bytes) -> Header:
     end = _HEADER_END.search(content)
     text = content[: end.start() if end else _CHUNK_BYTES].decode("utf-8", "replace")
     accepted = _first(_ACCEPTED, text)
-    parties = list(_parties(text))
     return Header(
         accession=_first(_ACCESSION, text),
         form=_first(_FORM, text),
         accepted_at=None if accepted is None else _eastern_to_utc(accepted),
         filed_on=_compact_date(_first(_FILED, text)),
         period=_compact_date(_first(_PERIOD, text)),
-        issuer_cik=next((cik for role, cik, _ in parties if role in ("ISSUER", "SUBJECT-COMPANY")), None),
-        owners=tuple((cik, name) for role, cik, name in parties if role == "REPORTING-OWNER"),
+        text=text,
     )
 
 

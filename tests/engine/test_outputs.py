@@ -25,7 +25,7 @@ from engine.outputs import (
     write_json,
     write_tables,
 )
-from feeds.transaction_table import Coverage
+from feeds.transaction_table import Coverage, TransactionTable, frame_of_filings, ticker_frame
 
 DAYS = pd.date_range("2020-01-06", periods=10, freq="D", name="session")
 POOLED = {
@@ -101,17 +101,39 @@ def test_data_facts_count_filings_and_their_span(make_panel):
     assert data_facts(inputs(make_panel))["Filings"] == "none"
 
 
-def test_coverage_caveats_say_which_share_of_the_span_filings_cover(make_panel):
-    said = coverage_caveats(inputs(make_panel, "2020-01-15T12:00", "2020-03-01"), DAYS)
-    assert [text.replace("\xa0", " ") for text in said] == [
-        "Filings cover 10 % of the sessions traded: on the others nothing is known of insiders."
-    ]
+def source(panel, first: str, until: str | None = None, tickers=("T000", "T001", "T002")) -> TransactionTable:
+    """A source without a transaction that covers some of the panel's stocks."""
+    start = pd.Timestamp(first, tz="UTC")
+    end = None if until is None else pd.Timestamp(until, tz="UTC")
+    named = ticker_frame((f"{number:010d}", ticker, None, None) for number, ticker in enumerate(tickers, start=1))
+    rows = frame_of_filings([])
+    return TransactionTable(rows, coverage=Coverage(start, end or start), tickers=named, complete_until=end)
 
 
-def test_coverage_caveats_are_silent_where_filings_cover_the_span_or_are_not_used(make_panel):
-    assert coverage_caveats(inputs(make_panel, "2020-01-07T12:00", "2020-01-15T20:00"), DAYS) == []
-    assert coverage_caveats(inputs(make_panel), DAYS) == []
-    assert coverage_caveats(inputs(make_panel, "2020-01-07", "2020-01-15"), DAYS[:0]) == []
+def test_coverage_caveats_say_which_share_of_what_is_traded_filings_cover(make_panel):
+    panel = make_panel(sessions=20, tickers=3)
+    traded = panel.sessions[10:]
+    # Two of the ten sessions close before the source begins.
+    late = f"{traded[2]:%Y-%m-%d}T12:00"
+
+    def said(**held):
+        texts = coverage_caveats(Inputs(panel, source(panel, **held), {}, [], []), traded)
+        return [text.replace("\xa0", " ") for text in texts]
+
+    sentence = "Filings cover {} % of the stocks and sessions traded: on the others nothing is known of insiders."
+    assert said(first=late, until="2030-01-01") == [sentence.format(80)]
+    assert said(first="2000-01-03", until="2030-01-01", tickers=["T000", "ELSEWHERE"]) == [sentence.format(33)]
+    # Who states no end is taken to go on in silence for a quarter; an acceptance long ago is no coverage.
+    assert said(first=f"{traded[0]:%Y-%m-%d}T12:00") == []
+    assert said(first="2000-01-03") == [sentence.format(0)]
+
+
+def test_coverage_caveats_are_silent_where_filings_cover_all_or_are_not_used(make_panel):
+    panel = make_panel(sessions=20, tickers=3)
+    held = Inputs(panel, source(panel, "2000-01-03", "2030-01-01"), {}, [], [])
+    assert coverage_caveats(held, panel.sessions) == []
+    assert coverage_caveats(held, panel.sessions[:0]) == []
+    assert coverage_caveats(inputs(make_panel), panel.sessions) == []
 
 
 def test_figures_table_has_strategy_beside_benchmark():

@@ -151,3 +151,12 @@ def test_check_prices_total_beyond_any_price_is_repaired_where_there_is_a_bar(ma
     row = check_prices(made, panel).rows.iloc[0]
     assert (row["price_checked"], row["value_usd"]) == (50, 20_000_000)
     assert row["flags"] == ["price_implausible", "price_was_total"]
+
+
+def test_check_prices_adjusted_source_flags_a_lone_price_no_split_explains_and_keeps_it():
+    row = int(np.flatnonzero(ADJUSTED.sessions == "2015-02-02")[0])
+    middle = float(np.sqrt(ADJUSTED.source_price("low")[row, 0] * ADJUSTED.source_price("high")[row, 0]))
+    for ratio, expected in ((140, []), (160, ["price_far_from_market"]), (1 / 160, ["price_far_from_market"])):
+        checked = check_prices(table(filing(texts.transaction("P", 1, middle * ratio))), ADJUSTED).rows.iloc[0]
+        assert checked["flags"] == expected
+        assert checked["price_checked"] == checked["price"]
