@@ -7,9 +7,10 @@ uses the version of each row that was valid at t's close; an amendment corrects 
 in which its first version stands.
 
 NaN and 0 differ. Outside the source's coverage (before its first acceptance, after its end, a ticker
-that it does not know, or not yet: where filings alone name the tickers, each is known from its first one on) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no filing is
-0, or NaN where a column asks for a share or an age of nothing. Where the stock did not trade every
-column is NaN, `ins_known` too.
+that it does not know, or not yet: where filings alone name the tickers, each is known from the first
+that names it) nothing is known: `ins_known` is 0 and the others are NaN. Inside, no filing is 0, or NaN
+where a column asks for a share or an age of nothing. Where the stock did not trade every column is NaN,
+`ins_known` too.
 
 A source ends where it states so (`TransactionTable.complete_until`: the quarter of the SEC's sets, the
 embedded market's last session; of single issuers `TransactionTable.issuer_coverage`: the window that
