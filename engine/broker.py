@@ -50,6 +50,7 @@ from engine.order_book import OrderBook
 from engine.orders import ASKED, make_order
 from engine.session_fills import BORROW, CLOSE, HIGH, NOT_HELD, REFUSE, RESIZE, SessionFills
 from engine.stock import Stock
+from feeds.backtrader_lines import parameter_values
 from feeds.errors import InputError, unknown_name
 
 __all__ = ["DELISTED", "NOT_HELD", "NOT_LISTED", "SafeBroker"]
@@ -128,7 +129,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
 
     def __init__(self, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
-            raise unknown_name("parameter of SafeBroker", name, self.params._getkeys())
+            raise unknown_name("parameter of SafeBroker", name, parameter_values(self.params))
         _check(self.p)
         model, self.p.commission = self.p.commission, bt.CommInfoBase(percabs=True)
         super().__init__()

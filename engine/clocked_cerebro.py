@@ -25,14 +25,27 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import backtrader as bt
-
-from feeds.backtrader_lines import Clock, ClockedLines, all_indicators, buffers, guard, root_feed
+from feeds.backtrader_lines import (
+    Clock,
+    ClockedLines,
+    OwnLoop,
+    all_indicators,
+    buffers,
+    compute_indicators,
+    guard,
+    has_own_step,
+    leave_short,
+    minimum_bars,
+    parameter_values,
+    root_feed,
+    step,
+    step_at_open,
+)
 from feeds.errors import unknown_name
 from feeds.stock_feed import StockFeed
 
 
-class ClockedCerebro(bt.Cerebro):
+class ClockedCerebro(OwnLoop):
     """backtrader's Cerebro with the loop of this module.
 
     Parameters
@@ -47,7 +60,7 @@ class ClockedCerebro(bt.Cerebro):
 
     def __init__(self, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
-            raise unknown_name("parameter of ClockedCerebro", name, self.params._getkeys())
+            raise unknown_name("parameter of ClockedCerebro", name, parameter_values(self.params))
         super().__init__()
         self.fallback: str | None = None
         self._clock: Clock | None = None
@@ -64,97 +77,84 @@ class ClockedCerebro(bt.Cerebro):
             self.broker.set_clock(self.session_number)
         return super().runstrategies(iterstrat, predata)
 
-    def _runonce(self, runstrats: list[Any]) -> None:
-        self._guard(runstrats)
-        self.fallback = self._not_covered(runstrats)
+    def run_columns(self, strategies: list[Any]) -> None:
+        """Run with all bars and indicators computed before (called by backtrader)."""
+        self._guard(strategies)
+        for indicator in (each for strategy in strategies for each in all_indicators(strategy)):
+            leave_short(indicator)
+        self.fallback = self._not_covered(strategies)
         if self.fallback is not None:
             _warn(self.fallback)
-            super()._runonce(runstrats)
+            super().run_columns(strategies)
             return
-        for strategy in runstrats:
-            strategy._once()
-            strategy.reset()
+        for strategy in strategies:
+            compute_indicators(strategy)
         clock, lines = Clock(self.datas), ClockedLines()
-        self._put_on(clock, lines, runstrats)
+        self._put_on(clock, lines, strategies)
         self._clock = clock
         try:
-            self._sessions(clock, runstrats)
+            self._sessions(clock, strategies)
         finally:
             lines.release()
             self._clock = None
 
-    def _runnext(self, runstrats: list[Any]) -> None:
-        self._guard(runstrats)
+    def run_bars(self, strategies: list[Any]) -> None:
+        """Run bar by bar (called by backtrader)."""
+        self._guard(strategies)
         if self.p.runonce and self.p.preload:  # the user did not ask for it
             self.fallback = "a live, replayed or memory-saving run, or an indicator that steps bar by bar only"
             _warn(self.fallback)
-        super()._runnext(runstrats)
+        super().run_bars(strategies)
 
-    def _guard(self, runstrats: list[Any]) -> None:
+    def _guard(self, strategies: list[Any]) -> None:
         if not self.p.guarded:
             return
-        found = [*self.datas, *(indicator for strategy in runstrats for indicator in all_indicators(strategy))]
+        found = [*self.datas, *(indicator for strategy in strategies for indicator in all_indicators(strategy))]
         for line in (line for lines in found for line in buffers(lines)):
             guard(line)
 
-    def _not_covered(self, runstrats: list[Any]) -> str | None:
+    def _not_covered(self, strategies: list[Any]) -> str | None:
         for data in self.datas:
-            if not isinstance(data, StockFeed) or data._filters or data.resampling or data.replaying:
+            if not isinstance(data, StockFeed) or not data.is_plain:
                 return f"the feed {data._name or type(data).__name__}, which is no plain StockFeed"
-        for strategy in runstrats:
-            if type(strategy)._oncepost is not bt.Strategy._oncepost:
+        feeds = {id(data) for data in self.datas}
+        for strategy in strategies:
+            if has_own_step(strategy):
                 return f"the strategy {type(strategy).__name__}, which has its own _oncepost"
             for indicator in all_indicators(strategy):
-                if not any(root_feed(indicator) is data for data in self.datas):
+                if id(root_feed(indicator)) not in feeds:
                     return f"the indicator {type(indicator).__name__}, which steps on no feed"
         return None
 
-    def _put_on(self, clock: Clock, lines: ClockedLines, runstrats: list[Any]) -> None:
+    def _put_on(self, clock: Clock, lines: ClockedLines, strategies: list[Any]) -> None:
         for data in self.datas:
             for line in buffers(data):
                 lines.put(line, clock, clock.rows(data))
-        for strategy in runstrats:
+        for strategy in strategies:
             for indicator in all_indicators(strategy):
                 for line in buffers(indicator):
                     lines.put(line, clock, clock.rows(root_feed(indicator)))
 
-    def _sessions(self, clock: Clock, runstrats: list[Any]) -> None:
+    def _sessions(self, clock: Clock, strategies: list[Any]) -> None:
         """Do what backtrader's `_runonce` does for each session, without its loops over feeds."""
-        waits = [clock.missing_bars(self.datas, strategy._minperiods) for strategy in runstrats]
+        waits = [clock.missing_bars(self.datas, minimum_bars(strategy)) for strategy in strategies]
         for row, number in enumerate(clock.sessions):
             clock.now[0] = row
-            self._check_timers(runstrats, number, cheat=True)
+            self.fire_timers(strategies, number, before_orders=True)
             if self.p.cheat_on_open:
-                for strategy in runstrats:
-                    strategy._oncepost_open()
-            if self._event_stop:
+                for strategy in strategies:
+                    step_at_open(strategy)
+            if self.is_stopped:
                 return
-            self._brokernotify()
-            if self._event_stop:
+            self.fill_orders()
+            if self.is_stopped:
                 return
-            self._check_timers(runstrats, number, cheat=False)
-            for strategy, missing in zip(runstrats, waits, strict=True):
-                _step(strategy, number, missing[row])
-                if self._event_stop:
+            self.fire_timers(strategies, number, before_orders=False)
+            for strategy, missing in zip(strategies, waits, strict=True):
+                step(strategy, number, missing[row])
+                if self.is_stopped:
                     return
-                self._next_writers(runstrats)
-
-
-def _step(strategy: Any, number: float, missing: int) -> None:
-    """Do what backtrader's `Strategy._oncepost` does, without its loops over indicators and feeds."""
-    strategy.forward()
-    strategy.lines.datetime[0] = number
-    strategy._notify()
-    strategy._minperstatus = missing
-    if missing < 0:
-        strategy.next()
-    elif missing == 0:
-        strategy.nextstart()
-    else:
-        strategy.prenext()
-    strategy._next_analyzers(missing, once=True)
-    strategy._next_observers(missing, once=True)
-    strategy.clear()
+                self.write_row(strategies)
 
 
 def _warn(what: str) -> None:

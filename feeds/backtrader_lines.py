@@ -1,4 +1,4 @@
-"""Lines of backtrader that share one clock, and all that we know of the inside of its lines.
+"""The adapter of backtrader: lines that share one clock, and all else that we know of its inside.
 
 A line is an array and a place in it. Stock backtrader moves the place of every line of every feed and
 indicator on every session, a call each. Here the place is looked up where somebody reads::
@@ -12,7 +12,8 @@ so a session costs one assignment for all lines together, whatever the calendars
 the stock missed ``rows[t]`` is ``rows[t - 1]``, and ``len``, ``[0]`` and ``[-1]`` count traded bars.
 Before the first bar ``rows[t]`` is `NOT_LISTED`, which no array has, and the reading raises.
 
-This module, `engine.cerebro` and `engine.broker` alone touch what backtrader does not document.
+No other module touches a private attribute of backtrader, but `_name`, which its documentation uses. A test
+holds this, and that each of them still means what we take it for: see tests/feeds/test_backtrader_lines.py.
 """
 
 from __future__ import annotations
@@ -262,3 +263,165 @@ def fill(line: Any, values: np.ndarray) -> None:
     line.array = array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
     if line.extension:
         line.array.extend([np.nan] * line.extension)
+
+
+def parameter_values(params: Any) -> dict[str, Any]:
+    """Return `params` of an object of backtrader by name; of a class, the defaults."""
+    asked: Any = params
+    return dict(asked._getitems() if isinstance(params, type) else asked._getkwargs())
+
+
+def leave_short(indicator: Any) -> None:
+    """Let an indicator whose stock has fewer bars than it needs stay NaN; backtrader ends with an IndexError."""
+    feed = root_feed(indicator)
+    if feed is None or feed.buflen() >= indicator._minperiod:
+        return
+    bars, before = feed.buflen(), indicator.preonce
+    indicator.preonce = lambda start, end: before(start, min(end, bars))
+    indicator.oncestart = indicator.once = lambda start, end: None
+
+
+def compute_indicators(strategy: Any) -> None:
+    """Give all indicators of a strategy all their values, and go back to before the first bar."""
+    strategy._once()
+    strategy.reset()
+
+
+def minimum_bars(strategy: Any) -> list[int]:
+    """Return how many bars a strategy needs of each feed."""
+    return list(strategy._minperiods)
+
+
+def has_own_step(strategy: Any) -> bool:
+    """Tell whether a strategy's class replaces what backtrader does with it on a session."""
+    return type(strategy)._oncepost is not bt.Strategy._oncepost
+
+
+def step_at_open(strategy: Any) -> None:
+    """Let a strategy act before a session's orders fill."""
+    strategy._oncepost_open()
+
+
+def step(strategy: Any, number: float, missing: int) -> None:
+    """Do what backtrader's `Strategy._oncepost` does, without its loops over indicators and feeds."""
+    strategy.forward()
+    strategy.lines.datetime[0] = number
+    strategy._notify()
+    strategy._minperstatus = missing
+    if missing < 0:
+        strategy.next()
+    elif missing == 0:
+        strategy.nextstart()
+    else:
+        strategy.prenext()
+    strategy._next_analyzers(missing, once=True)
+    strategy._next_observers(missing, once=True)
+    strategy.clear()
+
+
+class OwnLoop(bt.Cerebro):
+    """A Cerebro whose loops over sessions have names and can be replaced."""
+
+    def run_columns(self, strategies: list[Any]) -> None:
+        """Run with all bars and indicators computed before."""
+        super()._runonce(strategies)
+
+    def run_bars(self, strategies: list[Any]) -> None:
+        """Run bar by bar."""
+        super()._runnext(strategies)
+
+    def _runonce(self, runstrats: list[Any]) -> None:
+        self.run_columns(runstrats)
+
+    def _runnext(self, runstrats: list[Any]) -> None:
+        self.run_bars(runstrats)
+
+    @property
+    def is_stopped(self) -> bool:
+        """True once somebody called `runstop`."""
+        return bool(self._event_stop)
+
+    def fire_timers(self, strategies: list[Any], number: float, *, before_orders: bool) -> None:
+        """Call the timers that are due in a session."""
+        self._check_timers(strategies, number, cheat=before_orders)
+
+    def fill_orders(self) -> None:
+        """Let the broker fill orders and tell what became of them."""
+        self._brokernotify()
+
+    def write_row(self, strategies: list[Any]) -> None:
+        """Let the writers write a session."""
+        self._next_writers(strategies)
+
+
+class ColumnsAtOnce(bt.Indicator):
+    """An indicator whose values, all bars at once, are the array that `all_values` returns, [K, number of lines]."""
+
+    def all_values(self) -> np.ndarray:
+        """Return the values of every bar."""
+        raise NotImplementedError(f"{type(self).__name__}.all_values")
+
+    def _once(self) -> None:
+        """Fill the lines (called by backtrader, whose own grows each line value by value)."""
+        values = self.all_values()
+        for i, line in enumerate(self.lines):
+            fill(line, values[:, i])
+            line.oncebinding()
+        self.home()
+
+
+class SafeLinesFeed(bt.feed.DataBase):
+    """A feed whose lines are `SafeLine` and which backtrader can ask without its many calls per line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._each_line = list(self.lines)
+        self._day_line = self.lines.datetime
+        for line, name in zip(self._each_line, self.getlinealiases(), strict=True):
+            line.__class__ = SafeLine
+            # backtrader would look each name up through three calls whenever it is read.
+            self.__dict__[name] = line
+
+    @property
+    def is_changed_bar_by_bar(self) -> bool:
+        """True where a filter or a time zone must see each bar."""
+        return bool(self._filters or self._tzinput)
+
+    @property
+    def is_plain(self) -> bool:
+        """True where each bar of the source is one of the feed."""
+        return not (self._filters or self.resampling or self.replaying)
+
+    # backtrader copies each bar into tick_ attributes for feeds that grow within a bar; ours do not,
+    # so they are read from the lines when somebody asks.
+    tick_open = property(lambda self: self.lines.open[0])
+    tick_high = property(lambda self: self.lines.high[0])
+    tick_low = property(lambda self: self.lines.low[0])
+    tick_close = property(lambda self: self.lines.close[0])
+    tick_last = property(lambda self: self.lines.close[0])
+    tick_volume = property(lambda self: self.lines.volume[0])
+    tick_openinterest = property(lambda self: self.lines.openinterest[0])
+
+    def _tick_nullify(self) -> None:
+        pass
+
+    def _tick_fill(self, force: bool = False) -> None:
+        pass
+
+    # backtrader asks every feed for these on every session, through four calls per line.
+    def __len__(self) -> int:
+        return int(self._day_line.lencount)
+
+    def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
+        """Move to the next bar (called by backtrader)."""
+        if datamaster is not None or self._day_line.mode != self._day_line.UnBounded:
+            super().advance(size, datamaster, ticks)
+            return
+        for line in self._each_line:
+            line._idx += size
+            line.lencount += size
+
+    def advance_peek(self) -> float:
+        """Return the next bar's session number, infinite after the last (called by backtrader)."""
+        dates = self._day_line
+        return float(dates.array[dates._idx + 1] if dates.lencount < dates.buflen() else np.inf)

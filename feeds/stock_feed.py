@@ -18,11 +18,10 @@ import keyword
 from functools import cache
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from feeds.backtrader_lines import SafeLine, fill
+from feeds.backtrader_lines import SafeLinesFeed, fill, parameter_values
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PRICE_FIELDS, Bars, FeaturePanel, PricePanel
 
@@ -36,7 +35,7 @@ def session_numbers(sessions: np.ndarray) -> np.ndarray:
     return sessions.astype("datetime64[D]").astype(np.int64).astype(np.float64) + _DAY_OF_1970
 
 
-class StockFeed(bt.feed.DataBase):
+class StockFeed(SafeLinesFeed):
     """Daily bars of one stock, with `adjust` and any extra columns as lines.
 
     Make it with `from_bars`, `from_frame` or `make_feeds`: a feed with extra columns is of a class
@@ -65,17 +64,11 @@ class StockFeed(bt.feed.DataBase):
 
     def __init__(self, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
-            raise unknown_name("parameter of StockFeed", name, self.params._getkeys())
+            raise unknown_name("parameter of StockFeed", name, parameter_values(self.params))
         super().__init__()
         check_bars(self.p.dataname, self.p.name)
         self._row = 0
-        self._values = self._line_values(self.p.dataname)
-        self._buffers = list(self.lines)
-        self._dates = self.lines.datetime
-        for line, name in zip(self._buffers, self.getlinealiases(), strict=True):
-            line.__class__ = SafeLine
-            # backtrader would look each name up through three calls whenever it is read.
-            self.__dict__[name] = line
+        self._columns = self._line_values(self.p.dataname)
 
     @staticmethod
     def from_bars(bars: Bars, ticker: str) -> StockFeed:
@@ -100,40 +93,6 @@ class StockFeed(bt.feed.DataBase):
         """
         return StockFeed.from_bars(_bars_of_frame(frame, ticker), ticker)
 
-    # backtrader copies each bar into tick_ attributes for feeds that grow within a bar; ours do not,
-    # so they are read from the lines when somebody asks.
-    tick_open = property(lambda self: self.lines.open[0])
-    tick_high = property(lambda self: self.lines.high[0])
-    tick_low = property(lambda self: self.lines.low[0])
-    tick_close = property(lambda self: self.lines.close[0])
-    tick_last = property(lambda self: self.lines.close[0])
-    tick_volume = property(lambda self: self.lines.volume[0])
-    tick_openinterest = property(lambda self: self.lines.openinterest[0])
-
-    # backtrader asks every feed for these on every session, through four calls per line.
-    def __len__(self) -> int:
-        return int(self._dates.lencount)
-
-    def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
-        """Move to the next bar (called by backtrader)."""
-        if datamaster is not None or self._dates.mode != self._dates.UnBounded:
-            super().advance(size, datamaster, ticks)
-            return
-        for line in self._buffers:
-            line._idx += size
-            line.lencount += size
-
-    def advance_peek(self) -> float:
-        """Return the next bar's session number, infinite after the last (called by backtrader)."""
-        dates = self._dates
-        return float(dates.array[dates._idx + 1] if dates.lencount < dates.buflen() else np.inf)
-
-    def _tick_nullify(self) -> None:
-        pass
-
-    def _tick_fill(self, force: bool = False) -> None:
-        pass
-
     def start(self) -> None:
         """Begin at the first bar (called by backtrader, again for each run)."""
         super().start()
@@ -141,11 +100,11 @@ class StockFeed(bt.feed.DataBase):
 
     def preload(self) -> None:
         """Fill every line at once; bars that a filter or time zone must see are loaded one by one."""
-        if self._filters or self._tzinput:
+        if self.is_changed_bar_by_bar:
             super().preload()
             return
         rows = self._rows_in_range()
-        for name, values in self._values.items():
+        for name, values in self._columns.items():
             fill(getattr(self.lines, name), values[rows])
         self._row = len(self.p.dataname)
         self.home()
@@ -153,13 +112,13 @@ class StockFeed(bt.feed.DataBase):
     def _load(self) -> bool:
         if self._row >= len(self.p.dataname):
             return False
-        for name, values in self._values.items():
+        for name, values in self._columns.items():
             getattr(self.lines, name)[0] = values[self._row]
         self._row += 1
         return True
 
     def _rows_in_range(self) -> slice:
-        numbers = self._values["datetime"]
+        numbers = self._columns["datetime"]
         first = np.searchsorted(numbers, self.fromdate, side="left")
         return slice(int(first), int(np.searchsorted(numbers, self.todate, side="right")))
 

@@ -20,16 +20,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 
-from feeds.backtrader_lines import fill
+from feeds.backtrader_lines import ColumnsAtOnce, parameter_values
 from feeds.errors import InputError, unknown_name
 from feeds.panel import Bars
 from indicators.feed_bars import last_bars, whole_bars
 
 
-class ColumnIndicator(bt.Indicator):
+class ColumnIndicator(ColumnsAtOnce):
     """An indicator whose lines are the columns of one array.
 
     Notes
@@ -46,7 +45,7 @@ class ColumnIndicator(bt.Indicator):
 
     def __init__(self, *feeds: Any, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
-            raise unknown_name(f"parameter of {type(self).__name__}", name, self.params._getkeys())
+            raise unknown_name(f"parameter of {type(self).__name__}", name, parameter_values(self.params))
         super().__init__()
         self._seen = 0
 
@@ -70,13 +69,9 @@ class ColumnIndicator(bt.Indicator):
         for line, value in zip(self.lines, self.latest(), strict=True):
             line[0] = value
 
-    def _once(self) -> None:
-        """Compute all bars in one piece (called by backtrader, whose own grows each line value by value)."""
-        values = np.asarray(self.compute(whole_bars(self.data)), dtype=np.float64)
-        for i, line in enumerate(self.lines):
-            fill(line, values[:, i])
-            line.oncebinding()
-        self.home()
+    def all_values(self) -> np.ndarray:
+        """Compute all bars in one piece."""
+        return np.asarray(self.compute(whole_bars(self.data)), dtype=np.float64)
 
 
 def require_lines(data: Any, names: tuple[str, ...], indicator: str, advice: str) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from feeds.backtrader_lines import parameter_values
 from feeds.errors import InputError, unknown_name
 
 # What the engine sets; a user has other ways to say it.
@@ -31,7 +32,7 @@ class Range(NamedTuple):
 
 def user_parameters(strategy: Any) -> dict[str, Any]:
     """Return the names and defaults that a user may set."""
-    defaults: dict[str, Any] = dict(strategy.params._getitems())
+    defaults: dict[str, Any] = parameter_values(strategy.params)
     return {name: value for name, value in defaults.items() if name not in ENGINE_PARAMETERS}
 
 
@@ -81,8 +82,8 @@ def check_parameters(strategy: Any, unknown: Iterable[str]) -> None:
         Naming parameter, class, rule and what was received.
     """
     for name in unknown:
-        raise unknown_name(f"parameter of {type(strategy).__name__}", name, strategy.params._getkeys())
-    check_ranges(type(strategy), strategy.params._getkwargs())
+        raise unknown_name(f"parameter of {type(strategy).__name__}", name, parameter_values(strategy.params))
+    check_ranges(type(strategy), parameter_values(strategy.params))
 
 
 def check_ranges(strategy: Any, values: Mapping[str, Any]) -> None:
@@ -93,7 +94,7 @@ def check_ranges(strategy: Any, values: Mapping[str, Any]) -> None:
     InputError
         Naming parameter, class, rule and what was received.
     """
-    defaults = dict(strategy.params._getitems())
+    defaults = parameter_values(strategy.params)
     for name, (least, most) in ranges_of(strategy).items():
         value = values.get(name, defaults[name])
         kinds: Any = (int,) if isinstance(defaults[name], int) else (int, float)

@@ -15,7 +15,7 @@ ALLOWED = {
     "feeds": {"feeds"},
     "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress", "feeds.sessions"},
     "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", "feeds.backtrader_lines"},
-    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors"},
+    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors", "feeds.backtrader_lines"},
     "analyzers": {"analyzers", "feeds.errors", "feeds.panel"},
     "engine": set(FOLDERS),
 }

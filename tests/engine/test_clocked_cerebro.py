@@ -96,7 +96,7 @@ def everything(strategy):
 
 @st.composite
 def panels(draw):
-    # Every stock has the 12 bars that backtrader's MACD below needs: with fewer its `once` fails.
+    # Every stock has the 12 bars that backtrader's MACD below needs: with fewer its own `once` ends with an IndexError.
     tickers, sessions = draw(st.integers(1, 5)), draw(st.integers(36, 50))
     columns = st.integers(0, tickers - 1)
     late = draw(st.dictionaries(columns, st.integers(1, 15), max_size=2))
@@ -159,6 +159,20 @@ def test_rule_without_delisting_is_the_same_on_stock_backtrader(panel):
     assert sorted(ours.fills) == sorted(stock_outcome.fills)
     np.testing.assert_allclose(ours.equity, stock_outcome.equity, rtol=0, atol=1e-6)
     np.testing.assert_allclose(ours.cash, stock_outcome.cash, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3, 5, 8, 11])
+def test_indicator_that_needs_more_bars_than_a_stock_has_stays_nan_as_bar_by_bar(bars):
+    short = build_panel(40, 3, late={1: 40 - bars}, ends={2: bars - 1})
+    fast, slow = (
+        watched(ClockedCerebro(stdstats=False), short),
+        watched(bt.Cerebro(stdstats=False, runonce=False), short),
+    )
+    assert everything(fast)[1:] == everything(slow)[1:]
+    rows, right = (np.array([row[-7:] for row in each.seen if len(row) > 10]) for each in (fast, slow))
+    np.testing.assert_allclose(rows, right, rtol=1e-9)  # the seven lines of the indicators
+    with pytest.raises(IndexError):  # what backtrader makes of it
+        watched(bt.Cerebro(stdstats=False), short)
 
 
 def script_run(script, cerebro, **stocks):

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import array
+import ast
+import importlib
 import inspect
+import re
+import textwrap
+from pathlib import Path
 
 import backtrader as bt
 import numpy as np
 import pytest
 
-from feeds.backtrader_lines import NOT_LISTED, Clock, ClockedLines, SafeLine, describe, fill, guard, root_feed
+from feeds.backtrader_lines import (
+    NOT_LISTED,
+    Clock,
+    ClockedLines,
+    OwnLoop,
+    SafeLine,
+    describe,
+    fill,
+    guard,
+    has_own_step,
+    parameter_values,
+    root_feed,
+)
 from feeds.stock_feed import make_feeds
 from tests.conftest import build_panel
 
@@ -121,3 +138,137 @@ def test_fill_keeps_the_places_that_look_ahead():
     line.extend(size=2)
     fill(line, np.array([1.0, 2.0]))
     assert (line.buflen(), line.array[:2].tolist(), np.isnan(line.array[2:]).all()) == (2, [1.0, 2.0], True)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+ADAPTER = ROOT / "feeds" / "backtrader_lines.py"
+# What backtrader's documentation tells to use: a feed's name, and the methods that a feed and a commission replace.
+DOCUMENTED = {"_name", "_load", "_getcommission"}
+# Our broker's value of the account is backtrader's own, which its `set_cash` sets.
+SHARED = {"_value"}
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _names_of(nodes) -> set[str]:
+    """Return private attributes, methods and annotations that code names."""
+    found = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    found += [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    return {name for name in found if _private(name)}
+
+
+def _inside_backtrader() -> set[str]:
+    files = Path(inspect.getfile(bt)).parent.rglob("*.py")
+    return set().union(*(_names_of(list(ast.walk(ast.parse(file.read_text())))) for file in files))
+
+
+def _touched(source: str, inside: set[str]) -> set[str]:
+    """Return the private names of backtrader that code uses of anything but an object of its own.
+
+    Inside a class that is made from one of backtrader's, `self` is no object of its own, unless backtrader's
+    name is one that the class itself gives a value.
+    """
+    nodes = list(ast.walk(ast.parse(source)))
+    written = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    own = {node.attr for node in written if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    own |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    used = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr in inside]
+    of_self = {node.attr for node in used if isinstance(node.value, ast.Name) and node.value.id == "self"}
+    of_others = {node.attr for node in used} - of_self
+    return (of_others | of_self - own) - DOCUMENTED
+
+
+def _ours() -> list[Path]:
+    folders = ("feeds", "indicators", "strategies", "analyzers", "engine")
+    texts = {path: path.read_text() for folder in folders for path in (ROOT / folder).glob("*.py")}
+    return sorted(path for path, text in texts.items() if "import backtrader" in text or "backtrader_lines" in text)
+
+
+@pytest.mark.parametrize("path", [path for path in _ours() if path != ADAPTER], ids=lambda path: path.name)
+def test_private_attributes_of_backtrader_are_touched_in_the_adapter_only(path):
+    assert _touched(path.read_text(), _inside_backtrader()) == set()
+
+
+def test_search_for_private_attributes_finds_them():
+    text = "class A(bt.Cerebro):\n  def x(self):\n    self._mine = 1\n    self._runonce(self._mine, data._filters)"
+    assert _touched(text, _inside_backtrader()) == {"_runonce", "_filters"}
+    assert _touched(ADAPTER.read_text(), _inside_backtrader()) >= {"_owner", "_oncepost", "_minperiods", "_filters"}
+
+
+def _made_from_backtraders() -> list[type]:
+    modules = [importlib.import_module(f"{path.parent.name}.{path.stem}") for path in _ours()]
+    found = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
+    ours = [each for each in found if each.__module__ in {module.__name__ for module in modules}]
+    return sorted((each for each in ours if _parents(each)), key=lambda each: each.__qualname__)
+
+
+def _parents(kind: type) -> list[type]:
+    return [parent for parent in kind.__mro__ if parent.__module__.startswith("backtrader.")]
+
+
+@pytest.mark.parametrize("kind", _made_from_backtraders(), ids=lambda kind: kind.__name__)
+def test_class_made_from_backtraders_takes_none_of_its_private_names(kind):
+    if kind.__module__ == "feeds.backtrader_lines":
+        return
+    text = "\n".join(inspect.getsource(each) for parent in _parents(kind) for each in (parent, type(parent)))
+    theirs = set(re.findall(r"\b_[a-z]\w*", text))
+    nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))))
+    written = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    taken = _names_of(written) | {name for name in vars(kind) if _private(name)}
+    assert taken & theirs - DOCUMENTED - SHARED == set()
+
+
+def test_broker_keeps_the_accounts_value_in_an_attribute():
+    broker = bt.brokers.BackBroker(cash=7.0)
+    broker.init()
+    assert (broker._value, broker.getvalue()) == (7.0, 7.0)
+    broker.set_cash(5.0)
+    assert broker._value == 5.0
+
+
+def test_parameters_have_their_names():
+    class Two(bt.Strategy):
+        params = (("a", 1), ("b", 2))
+
+    assert {"a": 1, "b": 2}.items() <= parameter_values(Two.params).items()
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(make_feeds(build_panel(5, 1))[0])
+    cerebro.addstrategy(Two, b=3)
+    assert {"a": 1, "b": 3}.items() <= parameter_values(cerebro.run()[0].params).items()
+
+
+def test_feed_with_a_filter_or_a_time_zone_is_loaded_bar_by_bar():
+    feed, filtered = (make_feeds(build_panel(5, 1))[0] for _ in range(2))
+    filtered.addfilter_simple(lambda data: False)
+    cerebro = bt.Cerebro(stdstats=False)
+    for each in (feed, filtered):
+        cerebro.adddata(each)
+    cerebro.run()
+    assert (feed.is_plain, feed.is_changed_bar_by_bar) == (True, False)
+    assert (filtered.is_plain, filtered.is_changed_bar_by_bar) == (False, True)
+
+
+def test_stopped_run_says_so():
+    class Stopping(bt.Strategy):
+        def next(self):
+            if len(self) == 3:
+                self.env.runstop()
+
+    for kind in (OwnLoop, bt.Cerebro):
+        cerebro = kind(stdstats=False)
+        cerebro.adddata(make_feeds(build_panel(9, 1))[0])
+        cerebro.addstrategy(Stopping)
+        assert len(cerebro.run()[0]) == 3
+        assert cerebro._event_stop is True
+
+
+def test_strategy_with_its_own_step_is_seen():
+    class Own(bt.Strategy):
+        def _oncepost(self, dt):
+            super()._oncepost(dt)
+
+    assert has_own_step(object.__new__(Own))
+    assert not has_own_step(object.__new__(bt.Strategy))
