@@ -8,6 +8,8 @@ import importlib
 import inspect
 import re
 import textwrap
+import warnings
+from functools import cache
 from pathlib import Path
 
 import backtrader as bt
@@ -159,9 +161,12 @@ def _names_of(nodes) -> set[str]:
     return {name for name in found if _private(name)}
 
 
+@cache
 def _inside_backtrader() -> set[str]:
     files = Path(inspect.getfile(bt)).parent.rglob("*.py")
-    return set().union(*(_names_of(list(ast.walk(ast.parse(file.read_text())))) for file in files))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # escapes in its docstrings
+        return set().union(*(_names_of(list(ast.walk(ast.parse(file.read_text())))) for file in files))
 
 
 def _touched(source: str, inside: set[str]) -> set[str]:
