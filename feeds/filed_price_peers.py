@@ -3,7 +3,8 @@
 The tape's price divided by an adjusted one is a factor that no filing can know (28 for AAPL in 2014,
 when it has split 4 and 7 times since). But it is the *same* factor for everyone who traded the stock
 in those weeks, and a mistyped price is not: so a filing's ratio of price to the day's adjusted range
-is compared with that of other insiders' filings accepted before it.
+is compared with that of other insiders' filings accepted before it, and with the other rows of the same
+filing and day, between which no split lies.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ _NEAR_DAYS = 91
 _LEAST_PEERS, _LEAST_PERSONS = 3, 2
 _ALIKE = np.log(1.5)
 _AGREEING_SHARE = 2 / 3
+_FACTS = ("level", "filing", "day", "accepted", "person", "first_report")
 
 
 def unlike_peers(rows: pd.DataFrame, ratio: np.ndarray) -> np.ndarray:
     """Tell which filed prices are far from the factor common to their neighbours.
 
-    A row's peers are rows of the same issuer and security by other persons, accepted before it, traded
-    within 91 days of it, and no second report of a trade. They count where there are at least three, by two
-    persons, two thirds of which agree on a factor. A price more than three times off that factor is unlike
-    them
+    A price more than three times off what at least three others of the same filing, security and day, and
+    two thirds of all rows there, agree on is unlike them. Otherwise a row's peers are rows of the same issuer
+    and security by other persons, accepted before it, traded within 91 days of it, and no second report of a
+    trade. They count where there are at least three, by two persons, two thirds of which agree on a factor.
+    Then a price more than three times off that factor is unlike them
 
     - if peers who agree traded on or before, and on or after, its day: no split lies between; or
     - if it is more than 150 times off: no split explains that.
@@ -55,7 +58,7 @@ def unlike_peers(rows: pd.DataFrame, ratio: np.ndarray) -> np.ndarray:
     # Within one band nobody can be outside of it, whoever the peers are.
     suspect = spread.index[(spread["max"] - spread["min"] > np.log(BAND)) & (spread["size"] > _LEAST_PEERS)]
     for _, stock in facts[facts["stock"].isin(suspect)].groupby("stock"):
-        columns = {name: stock[name].to_numpy() for name in ("level", "day", "accepted", "person", "first_report")}
+        columns = {name: stock[name].to_numpy() for name in _FACTS}
         places = stock["place"].to_numpy()
         for i in range(len(stock)):
             found[usable[places[i]]] = _is_unlike(i, **columns)
@@ -70,6 +73,7 @@ def _facts(rows: pd.DataFrame, level: np.ndarray) -> pd.DataFrame:
             "place": np.arange(len(rows)),
             "stock": pd.factorize(rows["issuer_cik"].to_numpy() + "\n" + titles.to_numpy())[0],
             "level": level,
+            "filing": pd.factorize(rows["accession"])[0],
             "day": rows["transacted_on_checked"].to_numpy().astype("datetime64[D]").astype(np.int64),
             "accepted": rows["accepted_at"].astype(np.int64).to_numpy(),
             "person": pd.factorize(np.array(owners, dtype=object))[0],
@@ -79,16 +83,31 @@ def _facts(rows: pd.DataFrame, level: np.ndarray) -> pd.DataFrame:
 
 
 def _is_unlike(
-    i: int, level: np.ndarray, day: np.ndarray, accepted: np.ndarray, person: np.ndarray, first_report: np.ndarray
+    i: int,
+    level: np.ndarray,
+    filing: np.ndarray,
+    day: np.ndarray,
+    accepted: np.ndarray,
+    person: np.ndarray,
+    first_report: np.ndarray,
 ) -> bool:
+    beside = np.flatnonzero((filing == filing[i]) & (day == day[i]) & (np.arange(len(day)) != i))
+    if _distance(level[i], level[beside], among=len(beside) + 1)[0] > np.log(BAND):
+        return True
     near = (accepted < accepted[i]) & (person != person[i]) & (np.abs(day - day[i]) <= _NEAR_DAYS) & first_report
     peers = np.flatnonzero(near)
-    if len(peers) < _LEAST_PEERS or len(np.unique(person[peers])) < _LEAST_PERSONS:
+    off, alike = _distance(level[i], level[peers], among=len(peers))
+    if len(np.unique(person[peers])) < _LEAST_PERSONS or off <= np.log(BAND):
         return False
-    common = np.median(level[peers])
-    agreeing = peers[np.abs(level[peers] - common) <= _ALIKE]
-    off = abs(level[i] - common)
-    if len(agreeing) < _AGREEING_SHARE * len(peers) or off <= np.log(BAND):
-        return False
-    between = (day[agreeing] <= day[i]).any() and (day[agreeing] >= day[i]).any()
+    agreeing = day[peers[alike]]
+    between = (agreeing <= day[i]).any() and (agreeing >= day[i]).any()
     return bool(between or off > np.log(BAND * LARGEST_SPLIT))
+
+
+def _distance(level: float, peers: np.ndarray, among: int) -> tuple[float, np.ndarray]:
+    """Return how far a level is from what enough `among` its peers agree on, else 0; and which of them agree."""
+    if len(peers) < _LEAST_PEERS:
+        return 0.0, np.zeros(len(peers), dtype=bool)
+    common = np.median(peers)
+    alike = np.abs(peers - common) <= _ALIKE
+    return (abs(level - common) if alike.sum() >= _AGREEING_SHARE * among else 0.0), alike

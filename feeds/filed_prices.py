@@ -35,10 +35,11 @@ def check_prices(table: TransactionTable, panel: PricePanel) -> TransactionTable
     trade's day, which may not be after the acceptance's) are left as they are. An issuer's price need fit one
     of its listed classes.
 
-    Against adjusted prices, one that is far from the factor which other insiders' filings of those weeks
-    share gets NaN and the flag ``price_unlike_peers``; a note says that no more could be done. A lone price more than
-    150 times off the bars, which hardly any splits explain, has the flag ``price_far_from_market`` and stays: the
-    bars' factor is made of later splits, so that nothing may depend on it.
+    Against adjusted prices, one that is far from the factor which other insiders' filings of those weeks, or
+    the other prices of its own filing and day, share gets NaN and the flag ``price_unlike_peers``; a note says
+    that no more could be done. A lone price more than 150 times off the bars, which hardly any splits explain,
+    has the flag ``price_far_from_market`` and stays: the bars' factor is made of later splits, so that nothing
+    may depend on it.
 
     Returns
     -------

@@ -99,6 +99,38 @@ def test_check_prices_adjusted_source_excludes_what_no_split_explains(trades, fo
     assert unlike(trades) == found
 
 
+@pytest.mark.parametrize(
+    ("factors", "found"),
+    [
+        ([28, 28.1, 28.2, 280], [3]),
+        ([28, 28.1, 28.2, 2.8], [3]),
+        ([28, 28.1, 28.2, 28 * 2.9], []),
+        ([28, 28.1, 280], []),
+        ([28, 28.1, 280, 281], []),
+        ([28, 28.1, 28.2, 280, 281, 282, 283], []),
+    ],
+    ids=["ten times", "a tenth", "inside the band", "too few", "two against two", "three against four"],
+)
+def test_check_prices_adjusted_source_holds_a_price_against_the_same_filings_day(factors, found):
+    """No split lies between two sales of one day, so one filing alone can tell its typo."""
+    row = int(np.flatnonzero(ADJUSTED.sessions == "2015-02-02")[0])
+    sales = [texts.transaction("S", 100, round(factor * ADJUSTED.close[row, 0], 4)) for factor in factors]
+    accession = "0000000001-15-000001"
+    made = table(parse_submission(texts.submission(texts.document(sales), accession=accession), accession))
+    rows = check_prices(made, ADJUSTED).rows
+    assert np.flatnonzero(rows["price_checked"].isna()).tolist() == found
+    assert [at for at, flags in enumerate(rows["flags"]) if "price_unlike_peers" in flags] == found
+
+
+def test_check_prices_adjusted_source_compares_days_of_one_filing_as_if_a_split_lay_between():
+    days = [ADJUSTED.sessions[row].strftime("%Y-%m-%d") for row in (10, 11, 12, 20)]
+    sales = [texts.transaction("S", 100, price, date=day) for day, price in zip(days, (28, 28, 28, 280), strict=True)]
+    accession = "0000000001-15-000001"
+    text = texts.submission(texts.document(sales), accession=accession, accepted="20150303120000")
+    rows = check_prices(table(parse_submission(text, accession)), ADJUSTED).rows
+    assert rows["price_checked"].notna().all()
+
+
 def test_check_prices_adjusted_source_tells_securities_of_one_issuer_apart():
     trades = [*PEERS, (20, 40, 4, 280)]
     rows = filed(trades).rows.assign(security_title=["Class A Common Stock"] * 3 + ["Class B Common Stock"])
@@ -133,6 +165,15 @@ def test_check_prices_of_real_filings_exclude_the_one_typo_whatever_splits_later
     rows = check_prices(read_filings(real_data / "filings"), panel).rows
     found = rows[["price_unlike_peers" in flags for flags in rows["flags"]]]
     assert found[["accession", "price"]].to_numpy().tolist() == [["0001209191-23-018495", 188_139.0]]
+
+
+def test_check_prices_of_the_real_typo_alone_is_told_by_its_own_filing(real_data):
+    """188139.0 beside five sales of the same day from 183.49 to 187.32, without any other filing of the company."""
+    panel = load_prices(f"parquet:{real_data / 'prices_60.parquet'}")
+    rows = check_prices(read_filings(real_data / "filings_odd" / "0001209191-23-018495.txt"), panel).rows
+    wrong = rows[rows["price_checked"].isna()]
+    assert wrong[["price", "flags"]].to_numpy().tolist() == [[188_139.0, ["price_unlike_peers"]]]
+    assert rows["value_usd"].max() < 3e6
 
 
 def test_check_prices_day_after_the_acceptance_is_compared_with_no_bar(make_panel):
