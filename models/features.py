@@ -12,10 +12,17 @@ one of trading, each in units of the stock's own volatility, so that one network
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
-from scipy.signal import lfilter
 
 from feeds.panel import Bars, FeaturePanel, PricePanel
+from models.running_averages import normalised_average, whole_averages
+
+Measure = Callable[[np.ndarray], np.ndarray]
+"""From windows, shape [M, B], to one number each, shape [M]."""
 
 PRICE_COLUMNS = (
     "return_1",
@@ -40,13 +47,28 @@ VOLATILITY_FLOOR = 0.001
 """0.1 % a bar: below it a stale price would make every later move infinite."""
 RANGE_FLOOR = 0.0001
 """Least average true range as a share of the close, for the same reason."""
-VOLATILITY_BARS = 20
-"""Returns needed before the volatility is trusted."""
 LONGEST_LOOKBACK = 252
-_DECAY = 0.94
-_WILDER_BARS = 14
 _VOLUME_BARS = 63
 _FEWEST_VOLUMES = 32
+
+
+class History(Protocol):
+    """How a feature's formula looks at a stock's bars: at all of them, or at the newest alone.
+
+    One formula serves both: `EveryBar` answers with arrays of shape [K], `models.newest_features` with numbers.
+    """
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a quantity of `recursive_quantities`."""
+
+    def before(self, name: str, bars: int) -> np.ndarray:
+        """Return the quantity so many bars earlier, NaN before the first."""
+
+    def rolling(self, name: str, bars: int, measure: Measure) -> np.ndarray:
+        """Return `measure` of the last `bars` values, NaN until there are so many."""
+
+    def age(self) -> np.ndarray:
+        """Return how many bars of the stock came before."""
 
 
 def price_features(bars: Bars) -> np.ndarray:
@@ -85,14 +107,19 @@ def latest_price_features(bars: Bars, count: int) -> np.ndarray:
     """Return the last `count` rows of `price_features(bars)`, shape [count, 17], at the cost of those rows."""
     if not len(bars):
         return np.empty((0, len(PRICE_COLUMNS)))
-    recursive = recursive_quantities(bars)
     start = max(0, len(bars) - count - LONGEST_LOOKBACK)
-    tail = {name: values[start:] for name, values in recursive.items()}
-    columns = _return_columns(tail) | _bar_columns(tail) | _trend_columns(tail)
-    columns["dollar_volume"] = _volume_score(tail["close"] * tail["volume"])
-    columns["warm"] = (np.arange(start, len(bars)) >= LONGEST_LOOKBACK).astype(float)
+    tail = {name: values[start:] for name, values in recursive_quantities(bars).items()}
+    columns = price_columns(EveryBar(tail, start))
     features = np.column_stack([columns[name] for name in PRICE_COLUMNS])
     return features[max(len(features) - count, 0) :]
+
+
+def price_columns(history: History) -> dict[str, np.ndarray]:
+    """Return every price feature by name, of all bars or of the newest, as `history` looks at them."""
+    columns = _return_columns(history) | _bar_columns(history) | _trend_columns(history)
+    columns["dollar_volume"] = history.rolling("dollars", _VOLUME_BARS, _volume_score)
+    columns["warm"] = (history.age() >= LONGEST_LOOKBACK).astype(float)
+    return columns
 
 
 def volatility(bars: Bars) -> np.ndarray:
@@ -110,18 +137,12 @@ def volatility(bars: Bars) -> np.ndarray:
     -----
     **Known at** the close of each bar.
     """
-    return ewma_volatility(_log_return(bars.close, 1)[1:], leading=1)
+    return ewma_volatility(np.log(bars.close[1:] / bars.close[:-1]), leading=1)
 
 
 def ewma_volatility(returns: np.ndarray, leading: int) -> np.ndarray:
     """Return sigma of gapless `returns`, after `leading` bars that have no return; shape [leading + len]."""
-    if not len(returns):
-        return np.full(leading, np.nan)
-    weight = (1 - _DECAY ** np.arange(1, len(returns) + 1)) / (1 - _DECAY)
-    variance = lfilter([1.0], [1.0, -_DECAY], returns**2) / weight
-    sigma = np.concatenate([np.full(leading, np.nan), np.maximum(np.sqrt(variance), VOLATILITY_FLOOR)])
-    sigma[: leading + VOLATILITY_BARS - 1] = np.nan
-    return sigma
+    return floored_volatility(normalised_average(returns**2, leading))
 
 
 def panel_features(panel: PricePanel) -> FeaturePanel:
@@ -142,54 +163,62 @@ def garman_klass_variance(open_: np.ndarray, high: np.ndarray, low: np.ndarray, 
 
 def relative_strength(gain: np.ndarray, loss: np.ndarray) -> np.ndarray:
     """Return (RSI - 50) / 50 of average gains and losses, on [-1, 1]; 0 without any change."""
-    moved = gain + loss
     # RSI = 100 gain / (gain + loss), so (RSI - 50) / 50 = (gain - loss) / (gain + loss).
-    return np.divide(gain - loss, moved, out=np.where(np.isnan(moved), np.nan, 0.0), where=moved > 0)
+    return _quotient(gain - loss, gain + loss)
 
 
 def recursive_quantities(bars: Bars) -> dict[str, np.ndarray]:
-    """Return the bars and whatever depends on the whole history, each of shape [K]."""
-    close = bars.close
-    change = np.diff(close)
-    previous = close[:-1]
-    true_range = np.maximum(bars.high[1:], previous) - np.minimum(bars.low[1:], previous)
-    quantities = {"open": bars.open, "high": bars.high, "low": bars.low, "close": close, "volume": bars.volume}
-    quantities |= {f"ema_{n}": _ema(close, n) for n in (10, 12, 26, 50)}
-    quantities["gain"] = _wilder(np.maximum(change, 0))
-    quantities["loss"] = _wilder(np.maximum(-change, 0))
-    quantities["atr"] = np.maximum(_wilder(true_range), RANGE_FLOOR * close)
-    quantities["sigma"] = volatility(bars)
+    """Return the bars, what follows from a bar and the one before, and what depends on the whole history, each [K]."""
+    averages = whole_averages(bars)
+    return bar_quantities(bars) | told_quantities(averages, bars.close)
+
+
+def bar_quantities(bars: Bars) -> dict[str, np.ndarray]:
+    """Return the bars and what follows from a bar and the one before it, each of shape [K]."""
+    quantities = {"open": bars.open, "high": bars.high, "low": bars.low, "close": bars.close, "volume": bars.volume}
+    quantities["dollars"] = bars.close * bars.volume
+    quantities["squared_return"] = np.log(bars.close / _lag(bars.close, 1)) ** 2
+    quantities["garman_klass_variance"] = garman_klass_variance(bars.open, bars.high, bars.low, bars.close)
     return quantities
 
 
-def _return_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def told_quantities(averages: dict[str, np.ndarray], close: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the averages with the floors that keep a stale price from making every later move infinite."""
+    return averages | {
+        "atr": np.maximum(averages["true_range"], RANGE_FLOOR * close),
+        "sigma": floored_volatility(averages["variance"]),
+    }
+
+
+def floored_volatility(variance: np.ndarray) -> np.ndarray:
+    """Return the square root of `variance`, at least 0.1 %, same shape."""
+    return np.maximum(np.sqrt(variance), VOLATILITY_FLOOR)
+
+
+def _return_columns(bar: History) -> dict[str, np.ndarray]:
     close, sigma = bar["close"], bar["sigma"]
-    squares = _log_return(close, 1) ** 2
-    quick, slow = (np.sqrt(np.maximum(_rolling_mean(squares, n), VOLATILITY_FLOOR**2)) for n in (5, 63))
+    quick, slow = (np.sqrt(np.maximum(_mean(bar, "squared_return", n), VOLATILITY_FLOOR**2)) for n in (5, 63))
     return {
-        "return_1": _log_return(close, 1) / _lag(sigma, 1),
-        "return_5": _log_return(close, 5) / (sigma * np.sqrt(5)),
-        "return_21": _log_return(close, 21) / (sigma * np.sqrt(21)),
-        "momentum": _lag(_log_return(close, 231), 21) / (sigma * np.sqrt(231)),
-        "overnight": np.log(bar["open"] / _lag(close, 1)) / sigma,
+        "return_1": np.log(close / bar.before("close", 1)) / bar.before("sigma", 1),
+        "return_5": np.log(close / bar.before("close", 5)) / (sigma * np.sqrt(5)),
+        "return_21": np.log(close / bar.before("close", 21)) / (sigma * np.sqrt(21)),
+        "momentum": np.log(bar.before("close", 21) / bar.before("close", LONGEST_LOOKBACK)) / (sigma * np.sqrt(231)),
+        "overnight": np.log(bar["open"] / bar.before("close", 1)) / sigma,
         "volatility_ratio": np.log(quick / slow),
     }
 
 
-def _bar_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _bar_columns(bar: History) -> dict[str, np.ndarray]:
     open_, high, low, close, sigma = (bar[name] for name in ("open", "high", "low", "close", "sigma"))
-    span = high - low
-    body, height = np.log(close / open_), np.log(high / low)
-    garman_klass = garman_klass_variance(open_, high, low, close)
     return {
-        "intraday": body / sigma,
-        "close_location": np.divide(2 * close - high - low, span, out=np.zeros_like(close), where=span > 0),
-        "range": height / sigma,
-        "garman_klass": 0.5 * np.log(_rolling_mean(garman_klass, 21) + 1e-12),
+        "intraday": np.log(close / open_) / sigma,
+        "close_location": _quotient(2 * close - high - low, high - low),
+        "range": np.log(high / low) / sigma,
+        "garman_klass": 0.5 * np.log(_mean(bar, "garman_klass_variance", 21) + 1e-12),
     }
 
 
-def _trend_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _trend_columns(bar: History) -> dict[str, np.ndarray]:
     close, sigma = bar["close"], bar["sigma"]
     return {
         "rsi": relative_strength(bar["gain"], bar["loss"]),
@@ -201,40 +230,26 @@ def _trend_columns(bar: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _volume_score(dollars: np.ndarray) -> np.ndarray:
-    """Return the z-score of the log dollar volume; bars without volume count in neither mean nor deviation."""
+    """Return the z-score of the last log dollar volume of each window [M, B]; bars without volume do not count."""
     known = dollars > 0
     logs = np.log(np.where(known, dollars, 1.0))
-    windows, seen = _windows(logs, _VOLUME_BARS), _windows(known.astype(float), _VOLUME_BARS)
+    seen = known.astype(float)
     count = np.maximum(seen.sum(axis=-1), 1.0)
-    mean = (windows * seen).sum(axis=-1) / count
-    deviation = np.sqrt(((windows - mean[:, None]) ** 2 * seen).sum(axis=-1) / count)
-    distance = windows[:, -1] - mean
+    mean = logs.sum(axis=-1) / count  # the log of what does not count is 0
+    deviation = np.sqrt(((logs - mean[:, None]) ** 2 * seen).sum(axis=-1) / count)
     # Below 1e-9 the volume is constant and what is left is rounding.
-    score = np.divide(distance, deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
-    return _padded(np.where((count >= _FEWEST_VOLUMES) & (seen[:, -1] > 0), score, np.nan), len(dollars))
+    score = _quotient(logs[:, -1] - mean, np.where(deviation > 1e-9, deviation, 0.0))
+    return np.where((count >= _FEWEST_VOLUMES) & known[:, -1], score, np.nan)
 
 
-def _ema(values: np.ndarray, bars: int) -> np.ndarray:
-    """Exponential average from the first value on; NaN until `bars` values were seen."""
-    alpha = 2 / (bars + 1)
-    average, _ = lfilter([alpha], [1.0, alpha - 1], values, zi=(1 - alpha) * values[:1])
-    average[: bars - 1] = np.nan
-    return np.asarray(average)
+def _mean(bar: History, name: str, bars: int) -> np.ndarray:
+    return bar.rolling(name, bars, lambda windows: windows.sum(axis=-1) / bars)
 
 
-def _wilder(changes: np.ndarray) -> np.ndarray:
-    """Wilder's average of per-bar `changes` [K-1], seeded with the mean of the first 14; shape [K]."""
-    n = _WILDER_BARS
-    average = np.full(len(changes) + 1, np.nan)
-    if len(changes) < n:
-        return average
-    average[n] = changes[:n].mean()
-    average[n + 1 :], _ = lfilter([1 / n], [1.0, 1 / n - 1], changes[n:], zi=[(1 - 1 / n) * average[n]])
-    return average
-
-
-def _log_return(close: np.ndarray, bars: int) -> np.ndarray:
-    return np.log(close / _lag(close, bars))
+def _quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return part / whole, 0 where the whole is 0 and NaN where it is NaN."""
+    empty = whole == 0
+    return np.where(empty, 0.0, part / np.where(empty, 1.0, whole))
 
 
 def _lag(values: np.ndarray, bars: int) -> np.ndarray:
@@ -243,16 +258,25 @@ def _lag(values: np.ndarray, bars: int) -> np.ndarray:
     return lagged
 
 
-def _rolling_mean(values: np.ndarray, bars: int) -> np.ndarray:
-    return _padded(_windows(values, bars).mean(axis=-1), len(values))
+@dataclass(frozen=True)
+class EveryBar:
+    """All bars of a piece of history at once (see `History`): `quantities` of shape [K], from bar `first` on."""
 
+    quantities: dict[str, np.ndarray]
+    first: int = 0
 
-def _windows(values: np.ndarray, bars: int) -> np.ndarray:
-    """Every full window that ends at a bar, shape [max(K - bars + 1, 0), bars]."""
-    if len(values) < bars:
-        return np.empty((0, bars))
-    return np.lib.stride_tricks.sliding_window_view(values, bars)
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.quantities[name]
 
+    def before(self, name: str, bars: int) -> np.ndarray:
+        return _lag(self.quantities[name], bars)
 
-def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([np.full(length - len(values), np.nan), values])
+    def rolling(self, name: str, bars: int, measure: Measure) -> np.ndarray:
+        values = self.quantities[name]
+        measured = np.full(len(values), np.nan)
+        if len(values) >= bars:
+            measured[bars - 1 :] = measure(np.lib.stride_tricks.sliding_window_view(values, bars))
+        return measured
+
+    def age(self) -> np.ndarray:
+        return self.first + np.arange(len(self.quantities["close"]))

@@ -8,7 +8,7 @@ range that the network was trained on. The preset ``source`` uses them; `models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,8 +46,13 @@ def level_features(bars: Bars) -> np.ndarray:
     the source's own close. ``garman_klass_bar`` is the bar's variance (Garman and Klass, J. of Business 53,
     1980), ``rsi_14`` on 0 to 100 and ``atr_14_price`` with Wilder's averages (1978), ``macd_price`` EMA12 less EMA26.
     """
-    quantity = recursive_quantities(bars)
-    columns = {
+    columns = level_columns(bars, recursive_quantities(bars))
+    return np.column_stack([columns[name] for name in LEVEL_COLUMNS])
+
+
+def level_columns(bars: Bars, quantity: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the level columns of `bars`, shape [K], by name; `quantity` are `recursive_quantities` of them."""
+    return {
         "open_price": bars.open,
         "high_price": bars.high,
         "low_price": bars.low,
@@ -61,7 +66,6 @@ def level_features(bars: Bars) -> np.ndarray:
         "ema_10_price": quantity["ema_10"],
         "ema_50_price": quantity["ema_50"],
     }
-    return np.column_stack([columns[name] for name in LEVEL_COLUMNS])
 
 
 def panel_levels(panel: PricePanel, names: Sequence[str]) -> FeaturePanel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,8 @@ class Scaler:
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Return scaled values [..., F] on [-clip, clip], NaN as 0."""
         kept = np.clip(values, self.lower, self.upper) if self._limited else values
-        scaled = np.clip((kept - self.centre) / self.scale, -self.clip, self.clip)
-        return np.nan_to_num(scaled, copy=False, nan=0.0)
+        scaled = np.minimum(np.maximum((kept - self.centre) / self.scale, -self.clip), self.clip)
+        return np.where(np.isnan(scaled), 0.0, scaled)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `from_dict` reads, as JSON can hold it: None for infinite."""
@@ -88,7 +89,7 @@ class Scaler:
             _or(stored["clip"], np.inf),
         )
 
-    @property
+    @cached_property
     def _limited(self) -> bool:
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax
 
 from models.sequences import Segments
 
@@ -167,7 +167,8 @@ class Network:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return the calibrated probabilities of the four classes, same shape as `logits`."""
-        return np.asarray(softmax(logits / self.temperature, axis=-1))
+        shares = np.exp((logits - logits.max(axis=-1, keepdims=True)) / self.temperature)
+        return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
     def expected(self, logits: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return the expected target, [..., 4] to [...]; `means` are the classes' mean targets in training."""
@@ -210,8 +211,9 @@ class Network:
     def _logits(self, hidden: np.ndarray) -> np.ndarray:
         if self.gamma is None or self.beta is None:
             return np.asarray(hidden @ self.kernel + self.bias)
-        centred = hidden - hidden.mean(axis=-1, keepdims=True)
-        variance = (centred**2).mean(axis=-1, keepdims=True)
+        units = hidden.shape[-1]  # numpy's own mean costs several sums on one row
+        centred = hidden - hidden.sum(axis=-1, keepdims=True) / units
+        variance = (centred**2).sum(axis=-1, keepdims=True) / units
         normal = centred / np.sqrt(variance + LAYER_NORM_EPSILON) * self.gamma + self.beta
         return normal @ self.kernel + self.bias
 

@@ -6,10 +6,10 @@ prediction lies inside the window its model was trained on. The state follows `m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,9 @@ from models.preprocess import Preprocessor
 from models.sequences import Segments, find_segments
 from models.spec import RAW_LABELS, ModelSpec
 
-_NOTHING = np.full(len(PREDICTION_COLUMNS), np.nan)
+if TYPE_CHECKING:
+    from models.newest_features import NewestFeatures
+    from models.walk_forward_stepper import WalkForwardStepper
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class FoldModel:
         """Return the mean over seeds of what each network's raw output means, [..., K] each to [..., 5]."""
         means = np.array(self.limits.means)
         each = [outcome(network, values, means) for network, values in zip(self.networks, raw, strict=True)]
-        return np.asarray(np.mean(each, axis=0))
+        return np.asarray(sum(each) / len(each))
 
     def with_score(self, outcomes: np.ndarray, sigma: np.ndarray, spec: ModelSpec) -> np.ndarray:
         """Turn the expected target into ``score``, the expected return over the horizon: [.., 5] and [..] to [.., 5].
@@ -113,6 +115,8 @@ class WalkForwardPredictor:
 
     def stepper(self, ticker: str) -> WalkForwardStepper:
         """Return a fresh stepper for one stock."""
+        from models.walk_forward_stepper import WalkForwardStepper  # which knows this module
+
         return WalkForwardStepper(self, ticker)
 
     def predict_panel(self, panel: PricePanel, features: FeaturePanel) -> SavedPredictions:
@@ -184,13 +188,24 @@ class WalkForwardPredictor:
         price = dict(zip(PRICE_COLUMNS, latest_price_features(bars, count).T, strict=True))
         if self.spec.level_columns:
             price |= dict(zip(LEVEL_COLUMNS, level_features(bars)[start:].T, strict=True))
+        self._require_columns(ticker, bars, price)
+        return np.column_stack([price[n] if n in price else bars.columns[n][start:] for n in self.columns])
+
+    def newest_features(self, ticker: str, bars: Bars, newest: NewestFeatures) -> np.ndarray:
+        """Return the last row of `bar_features`, shape [1, F]; `newest` has followed the stock to the last bar."""
+        price = newest.price_features()
+        if self.spec.level_columns:
+            price |= newest.level_features(bars)
+        self._require_columns(ticker, bars, price)
+        return np.array([[price[n] if n in price else bars.columns[n][-1] for n in self.columns]])
+
+    def _require_columns(self, ticker: str, bars: Bars, price: Mapping[str, np.ndarray]) -> None:
         for name in self.columns:
             if name not in price and name not in bars.columns:
                 raise InputError(
                     f"bars of {ticker}: expected the column `{name}` that the model was trained with, received "
                     f"{', '.join(sorted(bars.columns)) or 'no columns'}; pass the panel's columns to `make_feeds`"
                 )
-        return np.column_stack([price[n] if n in price else bars.columns[n][start:] for n in self.columns])
 
     @cached_property
     def _dates(self) -> np.ndarray:
@@ -221,66 +236,6 @@ class WalkForwardPredictor:
             predictions[at] = model.with_score(outcomes[told], sigma[at], self.spec)
             served_by[at] = model.fold.number
         return predictions, served_by
-
-
-class WalkForwardStepper:
-    """Predicts one stock bar by bar, carrying the LSTM's state from bar to bar.
-
-    A bar that was never asked for is fed all the same when the next one is, so the answers depend on the
-    history alone and not on who asked when.
-    """
-
-    def __init__(self, predictor: WalkForwardPredictor, ticker: str) -> None:
-        self._predictor = predictor
-        self._ticker = ticker
-        self._model: FoldModel | None = None
-        self._states: list[Any] = []
-        self._fed = 0
-        self._answer = _NOTHING
-
-    def step(self, bars: Bars) -> np.ndarray:
-        """Return the prediction for the last of `bars`, shape [5], NaN where there is none."""
-        if len(bars) > self._fed:
-            self._answer = self._next_answer(bars)
-        return self._answer.copy()
-
-    def _next_answer(self, bars: Bars) -> np.ndarray:
-        predictor, last = self._predictor, len(bars) - 1
-        rows = predictor.session_rows(bars.sessions[max(self._fed - 1, 0) :])
-        model = predictor.model_of(int(rows[-1]))
-        if model is None:
-            self._model = None
-            return _NOTHING
-        begin = self._segment_start(model, bars, rows)
-        if begin is not None:
-            self._restart(model, max(begin - predictor.spec.fed_before, 0))
-        outcome_of_last = self._feed(model, bars)
-        if last < predictor.spec.unscored_bars:
-            return _NOTHING
-        return model.with_score(outcome_of_last, volatility(bars)[-1], predictor.spec)
-
-    def _segment_start(self, model: FoldModel, bars: Bars, rows: np.ndarray) -> int | None:
-        """Return the bar at which the state is made anew, None where the carried state serves."""
-        if self._model is not model:
-            rows = self._predictor.session_rows(bars.sessions)
-        inside = rows >= self._predictor.block(model)[0]
-        gaps = np.diff(rows, prepend=rows[0]) - 1 > self._predictor.spec.gap_sessions
-        begins = np.flatnonzero(inside & (gaps | ~np.concatenate([[self._model is model], inside[:-1]])))
-        return None if not len(begins) else int(begins[-1]) + len(bars) - len(rows)
-
-    def _restart(self, model: FoldModel, warm_from: int) -> None:
-        self._model, self._fed = model, warm_from
-        self._states = [network.zero_state(1) for network in model.networks]
-
-    def _feed(self, model: FoldModel, bars: Bars) -> np.ndarray:
-        """Feed the bars not fed yet and return the mean outcome after the last, shape [5]."""
-        features = self._predictor.bar_features(self._ticker, bars, len(bars) - self._fed)
-        number = model.preprocess.tickers.numbers([self._ticker] * len(features))
-        inputs = model.preprocess.transform(features, number)[None]
-        stepped = [n.feed(inputs, s) for n, s in zip(model.networks, self._states, strict=True)]
-        self._states = [state for _, state in stepped]
-        self._fed = len(bars)
-        return model.mean_outcome([raw for raw, _ in stepped])[0]
 
 
 def panel_volatility(panel: PricePanel) -> np.ndarray:
