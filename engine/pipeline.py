@@ -60,6 +60,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
     """
     check_free(out, force=force)
     check_place(settings)
+    check_nothing_to_train(settings)
     spec = model_spec(settings)
     saved = None if settings.predictions is None else SavedPredictions.read(Path(settings.predictions))
     strategy = load_strategy(settings, horizon=spec.horizon if saved is None else horizon_of(saved, spec.horizon))
@@ -130,6 +131,16 @@ def check_against(settings: Settings) -> None:
     for name in settings.against or ():
         if name not in (*SIMPLE_BASELINES, *FULL_BASELINES):
             raise unknown_name("baseline of `--against`:", name, (*SIMPLE_BASELINES, *FULL_BASELINES))
+
+
+def check_nothing_to_train(settings: Settings) -> None:
+    """Refuse what must be trained to be compared with, where predictions are read from a file."""
+    for name, given in (("against", settings.against), ("ablation", settings.ablation)):
+        if settings.predictions is not None and given:
+            raise InputError(
+                f"`--{name}`: expected none with `--predictions`, which trains nothing, received it beside "
+                f"{settings.predictions}; leave it out, or compare with `train`, whose evaluation.md has the table"
+            )
 
 
 def _with_horizon(spec: ModelSpec, saved: SavedPredictions) -> ModelSpec:

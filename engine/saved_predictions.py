@@ -76,10 +76,12 @@ def evaluation_of(saved: SavedPredictions, panel: PricePanel, horizon: int, gap_
 def _question(saved: SavedPredictions, horizon: int, gap_sessions: int) -> Question:
     """Return what the file says its predictions are of; without limits where it does not say so for each fold."""
     origin = saved.origin
-    if origin is None or origin.label not in get_args(Label) or not set(saved.frame["fold"]) <= set(origin.limits):
+    if origin is None or origin.label not in get_args(Label):
         return Question(horizon, gap_sessions, "absolute", {})
     label: Any = origin.label
-    return Question(horizon, gap_sessions, label, origin.limits)
+    # The label tells which return is measured (under `intraday` open to close), limits or not.
+    limits = origin.limits if set(saved.frame["fold"]) <= set(origin.limits) else {}
+    return Question(horizon, gap_sessions, label, limits)
 
 
 def _without_bins(measures: dict[str, Any]) -> dict[str, Any]:

@@ -180,6 +180,16 @@ def test_train_of_saved_predictions_is_refused(tmp_path: Path, capsys: pytest.Ca
     expect_mistake(["train", "--predictions", "p.parquet"], "`train`: expected no `--predictions`", capsys)
 
 
+@pytest.mark.parametrize("words", [["--against", "logistic"], ["--ablation"]], ids=lambda words: words[0])
+def test_run_of_saved_predictions_beside_what_must_be_trained_is_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "p.parquet"
+    file.write_text("")
+    expected = f"`{words[0]}`: expected none with `--predictions`, which trains nothing, received it beside {file}"
+    expect_mistake(["run", "--predictions", str(file), *words], expected, capsys)
+
+
 def readme_commands() -> list[str]:
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = re.findall(r"^python run_backtest\.py (.*)$", text, flags=re.M)

@@ -85,5 +85,18 @@ def test_evaluation_with_the_limits_of_the_classes_measures_the_probabilities_to
     assert np.isnan(evaluation_of(one_fold, PANEL, 3, 5)["pooled"]["log_loss"])
 
 
+def test_evaluation_under_intraday_is_open_to_close_even_without_limits():
+    """Scores that are the next bar's close over its open rank perfectly there, and nowhere else."""
+    day = PANEL.close / PANEL.open - 1
+    frame = predictions().frame
+    rows, columns = PANEL.sessions.get_indexer(frame["session"]), [PANEL.tickers.index(t) for t in frame["ticker"]]
+    frame = frame.assign(score=np.vstack([day[1:], np.zeros((1, 6))])[rows, columns])
+    for label, expected in (("intraday", pytest.approx(1)), ("absolute", pytest.approx(0, abs=0.5))):
+        saved = SavedPredictions(frame, Origin.of(frame, PANEL, "source", 1, label))
+        found = evaluation_of(saved, PANEL, 1, 5)["pooled"]
+        assert found["information_coefficient"] == expected
+        assert np.isnan(found["log_loss"])
+
+
 def test_evaluation_of_folds_after_the_panel_leaves_them_out():
     assert len(evaluation_of(predictions(), PANEL.until(PANEL.sessions[70]), 3, 5)["folds"]) == 1
