@@ -91,11 +91,13 @@ def test_evaluation_under_intraday_is_open_to_close_even_without_limits():
     frame = predictions().frame
     rows, columns = PANEL.sessions.get_indexer(frame["session"]), [PANEL.tickers.index(t) for t in frame["ticker"]]
     frame = frame.assign(score=np.vstack([day[1:], np.zeros((1, 6))])[rows, columns])
-    for label, expected in (("intraday", pytest.approx(1)), ("absolute", pytest.approx(0, abs=0.5))):
+
+    def coefficient(label: str) -> float:
         saved = SavedPredictions(frame, Origin.of(frame, PANEL, "source", 1, label))
-        found = evaluation_of(saved, PANEL, 1, 5)["pooled"]
-        assert found["information_coefficient"] == expected
-        assert np.isnan(found["log_loss"])
+        return evaluation_of(saved, PANEL, 1, 5)["pooled"]["information_coefficient"]
+
+    assert coefficient("intraday") == pytest.approx(1)
+    assert coefficient("absolute") < 0.95  # the night after it belongs to that return too
 
 
 def test_evaluation_of_folds_after_the_panel_leaves_them_out():
