@@ -38,8 +38,10 @@ MODULES = {
     "backtrader_pandasdirectdata": STOCK,
     "pybroker": PEERS,
     "bt": PEERS,
+    "zipline_reloaded": PEERS,
+    "nautilus_trader": PEERS,
 }
-PACKAGES = {"pybroker": "pybroker", "bt": "bt"}
+PACKAGES = {"pybroker": "pybroker", "bt": "bt", "zipline_reloaded": "zipline", "nautilus_trader": "nautilus_trader"}
 _OUTCOME = ("orders", "fills", "cash", "equity")
 Run = dict[str, Any]
 

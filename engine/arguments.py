@@ -213,6 +213,9 @@ def _add_trading(parser: _Parser) -> None:
     group.add_argument(
         "--delisting-return", metavar="R|FILE", help="return on the last price at a delisting (default 0), or a CSV"
     )
+    group.add_argument(
+        "--guarded", action="store_true", help="audit the strategy: reading a bar that is not known yet ends the run"
+    )
     group.add_argument("--risk-free", metavar="RATE", help="annual rate as a fraction (default 0)")
     group.add_argument("--benchmark", metavar="TICKER|csv:FILE", help="default: all stocks, equal weight, monthly")
     group.add_argument("--sectors", metavar="FILE", help="CSV with ticker and sector, for the sector limit")

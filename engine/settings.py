@@ -25,7 +25,7 @@ _WITHOUT_PLACE = ("synthetic", "yahoo")
 # How each setting is written in a file and, with dashes, on the command line.
 _NAMES = {"first": "from", "last": "to"}
 # Where files are kept and how fast they come does not change the result, so config.toml leaves it out.
-_NOT_PART_OF_THE_RESULT = ("jobs", "cache")
+_NOT_PART_OF_THE_RESULT = ("guarded", "jobs", "cache")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Settings:
         CSV file with the columns ``ticker`` and ``sector``.
     seed : int
         Seeds the market and the model.
+    guarded : bool
+        Whether reading a line beyond the present bar, or before its first, ends the run; no result depends on it.
     jobs : int
         Training processes.
     cache : str or None
@@ -112,6 +114,7 @@ class Settings:
     risk_free: float = 0.0
     sectors: str | None = None
     seed: int = 0
+    guarded: bool = False
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     cache: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -448,6 +451,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "risk_free": _number(-1, 1),
     "sectors": _existing_file,
     "seed": _whole(0),
+    "guarded": _flag,
     "jobs": _whole(1),
     "cache": _cache,
     "params": _table,

@@ -139,6 +139,7 @@ def trade(
         commission_bps=settings.commission_bps,
         slippage_bps=settings.slippage_bps,
         execution=execution_of(settings),
+        guarded=settings.guarded,
         from_session=start,
         progress=progress,
     )

@@ -1,13 +1,15 @@
 """The checks that every feed, indicator and strategy passes: inherit one, give it its fixtures.
 
 (a) cutting history after k changes nothing at k; (b) backtrader's run modes agree; (c) a misspelt
-parameter raises; (d) changing what comes after k changes nothing up to k.
+parameter raises; (d) changing what comes after k changes nothing up to k; (e) a guarded run, which raises
+where a bar is read that is not known, ends and shows the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import backtrader as bt
@@ -16,6 +18,7 @@ import pandas as pd
 import pytest
 
 from engine.cerebro import BacktestResult, run_backtest
+from engine.clocked_cerebro import ClockedCerebro
 from feeds.errors import InputError
 from feeds.panel import BAR_FIELDS, Bars, FeaturePanel, PricePanel
 from feeds.stock_feed import StockFeed
@@ -117,9 +120,11 @@ def observe(
     make: Callable[[Any], Any] | None = None,
     others: Mapping[str, Bars] | None = None,
     mode: tuple[bool, bool] = (True, True),
+    guarded: bool = False,
 ) -> np.ndarray:
     """Return what a strategy sees of an indicator (or of the feed) bar by bar, shape [K, lines]."""
-    cerebro = bt.Cerebro(stdstats=False, preload=mode[0], runonce=mode[1])
+    kind: Any = partial(ClockedCerebro, guarded=True) if guarded else bt.Cerebro
+    cerebro = kind(stdstats=False, preload=mode[0], runonce=mode[1])
     cerebro.adddata(StockFeed.from_bars(bars, "WATCHED"))
     for ticker, others_bars in (others or {}).items():
         cerebro.adddata(StockFeed.from_bars(others_bars, ticker))
@@ -128,7 +133,7 @@ def observe(
 
 
 class IndicatorContract:
-    """Checks (a) to (d) for an indicator: override `make`."""
+    """Checks (a) to (e) for an indicator: override `make`."""
 
     def make(self, data: Any, **params: Any) -> Any:
         """Return the indicator on a feed."""
@@ -165,6 +170,11 @@ class IndicatorContract:
         changed = observe(Bars(bars.sessions, columns=columns, **arrays), self.make)
         np.testing.assert_array_equal(changed[:100], whole[:100])
 
+    @pytest.mark.parametrize("mode", RUN_MODES)
+    def test_guarded_run_reads_no_bar_that_is_not_known(self, bars, whole, mode):
+        seen = observe(bars, self.make, mode=mode, guarded=True)
+        np.testing.assert_allclose(seen, whole, rtol=1e-12, atol=0)
+
     def test_values_appear(self, whole):
         assert np.isfinite(whole[60:]).all()
 
@@ -174,7 +184,7 @@ class IndicatorContract:
 
 
 class StrategyContract:
-    """Checks (a) to (d) for a strategy: override `strategy` (and `params`, `predictor`)."""
+    """Checks (a) to (e) for a strategy: override `strategy` (and `params`, `predictor`)."""
 
     strategy: type[bt.Strategy]
     params: Mapping[str, Any] = {}
@@ -206,6 +216,12 @@ class StrategyContract:
     @pytest.mark.parametrize("mode", RUN_MODES[1:])
     def test_run_modes_agree(self, panel, columns, whole, mode):
         other = self.run(panel, columns, preload=mode[0], runonce=mode[1])
+        for name in ("equity", "orders", "trades"):
+            pd.testing.assert_frame_equal(getattr(other, name), getattr(whole, name), check_exact=True)
+
+    @pytest.mark.parametrize("mode", [RUN_MODES[0], RUN_MODES[-1]])
+    def test_guarded_run_reads_no_bar_that_is_not_known(self, panel, columns, whole, mode):
+        other = self.run(panel, columns, preload=mode[0], runonce=mode[1], guarded=True)
         for name in ("equity", "orders", "trades"):
             pd.testing.assert_frame_equal(getattr(other, name), getattr(whole, name), check_exact=True)
 

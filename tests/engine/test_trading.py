@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from engine import trading
+from engine.arguments import parse, setting_flags
 from engine.settings import resolve
 from engine.trading import _csv_benchmark, benchmark, benchmark_name, benchmark_warnings
 from feeds.errors import InputError
@@ -89,3 +92,25 @@ def test_benchmark_name_is_what_the_reader_knows_it_by(file: Path):
     assert benchmark_name(resolve({})) == "all stocks, equal weight, monthly"
     assert benchmark_name(resolve({"benchmark": f"csv:{file}"})) == "SPY"
     assert benchmark_name(resolve({"benchmark": "AAA"})) == "AAA"
+
+
+def test_guarded_setting_reaches_the_run(monkeypatch, make_panel):
+    class Called(Exception):
+        pass
+
+    def run(*positional, guarded, **named):
+        raise Called(guarded)
+
+    monkeypatch.setattr(trading, "run_backtest", run)
+    monkeypatch.setattr(trading, "first_traded_session", lambda *_: None)
+    settings = resolve(setting_flags(parse(["run", "--guarded"])))
+    with pytest.raises(Called, match="True"):
+        trading.trade(
+            settings,
+            (None, {}),
+            SimpleNamespace(panel=make_panel(sessions=9), sectors=None, membership=None),
+            None,
+            None,
+            None,
+        )
+    assert "guarded" not in settings.as_dict()  # no result depends on it
