@@ -7,6 +7,8 @@ strategies make of the same bars. Should a later backtrader cure one, its half f
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -323,3 +325,10 @@ def test_h13_trailing_stop_ignores_highs_in_backtrader_and_follows_them_from_the
     assert completed(stock_run(script, X=bars))[1:] == []
     assert completed(run(script, X=bars))[1:] == [(3, "X", 119.0)]
     assert completed(run(script, SafeBroker(**FREE, trail_on="close"), X=bars))[1:] == []
+
+
+def test_readme_lists_the_hazards_that_are_tested_here():
+    rows = re.findall(r"^\| (H\d+) \|", (Path(__file__).parents[2] / "README.md").read_text(), flags=re.MULTILINE)
+    tested = re.findall(r"^def test_(h\d+)_", Path(__file__).read_text(), flags=re.MULTILINE)
+    assert sorted(set(tested)) == sorted(row.lower() for row in rows)
+    assert len(rows) == 13
