@@ -95,7 +95,7 @@ class StockCommission(bt.CommInfoBase):
 
     Notes
     -----
-    `charge` counts the shares of the month, for tiers; what backtrader itself asks for (`getcommission`)
+    `count` counts the shares of the month, for tiers; what backtrader itself asks for (`getcommission`)
     knows no month and no factor.
     """
 
