@@ -112,7 +112,7 @@ class _OpenTrade:
 
     def __init__(self, first: Fill) -> None:
         self.first = first
-        self.direction = float(np.sign(first.size))
+        self.direction = 1.0 if first.size > 0 else -1.0
         self.entry, self.exit = _Side(), _Side()
         self.commission = 0.0
         self.add(first)

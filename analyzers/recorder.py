@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 from numbers import Real
+from typing import Any
 
 import backtrader as bt
 import pandas as pd
@@ -80,13 +81,16 @@ class Recorder(bt.Analyzer):
         self.trades = pd.DataFrame()
 
     def start(self) -> None:
-        self._tickers = {feed: feed._name or f"data{i}" for i, feed in enumerate(self.strategy.datas)}
+        feeds = self.strategy.datas
+        self._tickers = {feed: feed._name or f"data{i}" for i, feed in enumerate(feeds)}
+        self._adjusts = {feed: feed.lines.adjust if "adjust" in feed.getlinealiases() else None for feed in feeds}
         self._rows: dict[pd.Timestamp, tuple[float, float, float]] = {}
         self._orders: dict[int, bt.Order] = {}
         self._created: dict[int, pd.Timestamp] = {}
         self._fills: dict[int, list[Fill]] = {}
-        self._held: dict[str, bt.feed.DataBase] = {}
-        self._marks: dict[str, Mark] = {}
+        self._held: dict[bt.feed.DataBase, Any] = {}  # and the line of its closes
+        self._sessions: dict[float, pd.Timestamp] = {}
+        self._days: dict[tuple[Any, float], pd.Timestamp] = {}
         self._ledger = TradeLedger()
         self._never_sent: set[int] = set()
 
@@ -95,18 +99,19 @@ class Recorder(bt.Analyzer):
             self._created[order.ref] = self._creation_session(order)
             self._fills[order.ref] = []
         self._orders[order.ref] = order
+        if len(order.executed.exbits) == len(self._fills[order.ref]):
+            return
         for fill in self._new_fills(order):
             self._fills[order.ref].append(fill)
             self._ledger.add(fill)
-            self._held[fill.ticker] = order.data
+            self._held[order.data] = order.data.lines.close
 
     def next(self) -> None:
         broker = self.strategy.broker
         value = broker.getvalue()
-        invested = sum(abs(size) * mark.close for size, mark in self._mark_positions())
-        session = pd.Timestamp(self.strategy.datetime.date(0))
+        invested = self._invested(broker)
         # The last call of a day counts, so intraday feeds give one row per session too.
-        self._rows[session] = (value, broker.getcash(), invested / value if value else float("nan"))
+        self._rows[self._present()] = (value, broker.getcash(), invested / value if value else float("nan"))
 
     def stop(self) -> None:
         # backtrader does not deliver what the last session's orders have to say.
@@ -118,11 +123,14 @@ class Recorder(bt.Analyzer):
             self._never_sent.add(order.ref)
         self.equity = self._equity_table()
         self.orders = self._order_table()
-        self.trades = self._ledger.table(self._marks)
+        traded = {order.data for ref, order in self._orders.items() if self._fills[ref]}
+        self.trades = self._ledger.table({self._tickers[feed]: self._mark(feed) for feed in traded})
         self.rets.update(equity=self.equity, orders=self.orders, trades=self.trades)
         # Optimisation sends analyzers between processes: keep no feed and no order alive.
-        for kept in (self._tickers, self._rows, self._orders, self._created, self._fills, self._held, self._marks):
+        for kept in (self._tickers, self._adjusts, self._rows, self._orders, self._created, self._fills, self._held):
             kept.clear()
+        self._sessions.clear()
+        self._days.clear()
 
     def _creation_session(self, order: bt.Order) -> pd.Timestamp:
         """Return the session of the decision.
@@ -130,11 +138,11 @@ class Recorder(bt.Analyzer):
         The order's own date is that of its feed's bar: older when the stock was halted, and one of
         the future when it was not listed yet. News of an order comes one session late.
         """
-        now = pd.Timestamp(self.strategy.datetime.date(0))
+        now = self._present()
         last_row = next(reversed(self._rows), now)
         if not math.isfinite(order.created.dt):
             return last_row
-        feed_session = pd.Timestamp(order.data.num2date(order.created.dt).date())
+        feed_session = self._day(order.data, order.created.dt)
         return feed_session if last_row <= feed_session <= now else last_row
 
     def _new_fills(self, order: bt.Order) -> Iterator[Fill]:
@@ -143,25 +151,49 @@ class Recorder(bt.Analyzer):
             back = _bars_back(order.data, bit.dt)
             yield Fill(
                 ticker=self._tickers[order.data],
-                session=pd.Timestamp(order.data.num2date(bit.dt).date()),
+                session=self._day(order.data, bit.dt),
                 bar=len(order.data) - back,
                 size=float(bit.size),
                 price=float(bit.price),
-                adjust=_adjust(order.data, back),
+                adjust=self._adjust(order.data, back),
                 commission=float(bit.comm),
                 reason=_text(order, "reason"),
                 score=_number(order, "score"),
             )
 
-    def _mark_positions(self) -> Iterator[tuple[float, Mark]]:
-        """Yield size and last bar of what is held; forget what is flat."""
-        for ticker, feed in list(self._held.items()):
-            size = self.strategy.broker.getposition(feed).size
-            if not size:
-                del self._held[ticker]
-                continue
-            self._marks[ticker] = Mark(len(feed), float(feed.close[0]), _adjust(feed, 0))
-            yield size, self._marks[ticker]
+    def _invested(self, broker: Any) -> float:
+        """Return what is held at its close; forget what is flat."""
+        invested = 0.0
+        for feed, close in list(self._held.items()):
+            size = broker.getposition(feed).size
+            if size:
+                invested += abs(size) * close[0]
+            else:
+                del self._held[feed]
+        return invested
+
+    def _mark(self, feed: bt.feed.DataBase) -> Mark:
+        return Mark(len(feed), float(feed.close[0]), self._adjust(feed, 0))
+
+    def _adjust(self, feed: bt.feed.DataBase, back: int) -> float:
+        """Return the total-return factor `back` bars ago, 1 for feeds that have none."""
+        line = self._adjusts[feed]
+        return 1.0 if line is None else float(line[-back])
+
+    def _present(self) -> pd.Timestamp:
+        """Return the strategy's session, converted once."""
+        dates = self.strategy.lines.datetime
+        number = dates[0]
+        if number not in self._sessions:
+            self._sessions[number] = pd.Timestamp(dates.date(0))
+        return self._sessions[number]
+
+    def _day(self, feed: bt.feed.DataBase, moment: float) -> pd.Timestamp:
+        """Return the day of a moment of a feed, converted once for all feeds of a time zone."""
+        key = (feed.p.tz, moment)
+        if key not in self._days:
+            self._days[key] = pd.Timestamp(feed.num2date(moment).date())
+        return self._days[key]
 
     def _equity_table(self) -> pd.DataFrame:
         index = pd.DatetimeIndex(list(self._rows), name="session").as_unit("ns")
@@ -217,11 +249,6 @@ def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
     return back
 
 
-def _adjust(feed: bt.feed.DataBase, back: int) -> float:
-    """Return the total-return factor `back` bars ago, 1 for feeds that have none."""
-    return float(feed.lines.adjust[-back]) if "adjust" in feed.getlinealiases() else 1.0
-
-
 def _text(order: bt.Order, name: str) -> str:
     """Return a text that came with the order (backtrader invents an empty dict where there is none)."""
     text = order.info.get(name, "")
@@ -230,4 +257,4 @@ def _text(order: bt.Order, name: str) -> str:
 
 def _number(order: bt.Order, name: str) -> float:
     number = order.info.get(name)
-    return float(number) if isinstance(number, Real) else float("nan")
+    return float(number) if number is not None and isinstance(number, Real) else math.nan

@@ -63,9 +63,9 @@ class Rule(bt.Strategy):
 
     def _leave(self, column: int, drawn: int) -> None:
         data = self.datas[column]
-        if column in self.waiting or not self._has_bar(data):
+        if column in self.waiting or not (drawn == 0 or len(data) - self.bar_of_fill[column] >= BARS_HELD):
             return
-        if drawn == 0 or len(data) - self.bar_of_fill[column] >= BARS_HELD:
+        if self._has_bar(data):
             self.waiting[column] = -self.held[column]
             self.outcome.orders += 1
             self.sell(data, size=self.held[column])

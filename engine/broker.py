@@ -53,6 +53,7 @@ from engine.stock import Stock
 from feeds.backtrader_lines import parameter_values
 from feeds.errors import InputError, unknown_name
 
+_KNOWN = {*ASKED, "_checksubmit"}  # what else comes with an order is the strategy's own, for `order.info`
 __all__ = ["DELISTED", "NOT_HELD", "NOT_LISTED", "SafeBroker"]
 
 
@@ -275,13 +276,13 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         )
 
     def _send(self, is_buy: bool, what: dict[str, Any], asked: dict[str, Any]) -> Any:
+        explained = {name: asked.pop(name) for name in asked.keys() - _KNOWN}
         asked.pop("_checksubmit", None)
-        for name, default in ASKED.items():
-            what[name] = asked.pop(name, default)
-        order = make_order(is_buy, self.session, what)
-        order.info.update(asked)
-        if what["oco"] is not None:
-            self.book.link(order, what["oco"])
+        order = make_order(is_buy, self.session, {**ASKED, **what, **asked})
+        if explained:
+            order.info.update(explained)
+        if order.oco is not None:
+            self.book.link(order, order.oco)
         return self.submit(order)
 
     def submit(self, order: Any, check: bool = True) -> Any:

@@ -128,12 +128,11 @@ class ClockedCerebro(OwnLoop):
 
     def _put_on(self, clock: Clock, lines: ClockedLines, strategies: list[Any]) -> None:
         for data in self.datas:
-            for line in buffers(data):
-                lines.put(line, clock, clock.rows(data))
+            lines.put_feed(data, clock)
         for strategy in strategies:
             for indicator in all_indicators(strategy):
                 for line in buffers(indicator):
-                    lines.put(line, clock, clock.rows(root_feed(indicator)))
+                    lines.put(line, clock, root_feed(indicator))
 
     def _sessions(self, clock: Clock, strategies: list[Any]) -> None:
         """Do what backtrader's `_runonce` does for each session, without its loops over feeds."""

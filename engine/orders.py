@@ -33,6 +33,7 @@ ASKED: dict[str, Any] = {
 }
 _NEW = object.__new__
 _EMPTY = vars(OrderData())
+_FRESH = {"broker": None, "comminfo": None, "position": 0, "triggered": False, "status": bt.Order.Created}
 
 
 class OrderParameters:
@@ -53,12 +54,10 @@ class _SafeOrder:
 
     def clone(self) -> Any:
         """Return a copy whose fills so far are marked as told (called at every notification)."""
-        copied = _NEW(type(self))
-        copied.__dict__.update(self.__dict__)
-        executed = self.executed
-        executed.markpending()
-        copied.executed = _NEW(OrderData)
-        copied.executed.__dict__.update(executed.__dict__)
+        self.executed.markpending()
+        executed, copied = _NEW(OrderData), _NEW(type(self))
+        executed.__dict__ = self.executed.__dict__.copy()
+        copied.__dict__ = {**self.__dict__, "executed": executed}
         return copied
 
     def active(self) -> bool:
@@ -107,12 +106,20 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
     size = asked["size"] if is_buy else -asked["size"]
     kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
     parameters = OrderParameters(asked)
-    order.__dict__.update(asked, p=parameters, params=parameters, size=size, exectype=kind)
-    order.__dict__.update(ref=next(OrderBase.refbasis), broker=None, comminfo=None, position=0, triggered=False)
-    order.info, order.status = AutoOrderedDict(), bt.Order.Created
-    order.is_active, order.plimit = asked["parent"] is None, asked["pricelimit"]
+    order.__dict__ = {
+        **asked,
+        "p": parameters,
+        "params": parameters,
+        "size": size,
+        "exectype": kind,
+        "ref": next(OrderBase.refbasis),
+        "info": AutoOrderedDict(),
+        "is_active": asked["parent"] is None,
+        "_plimit": asked["pricelimit"],
+        "executed": _order_data({"remsize": size}),
+        **_FRESH,
+    }
     order.created = _created(order, session)
-    order.executed = _order_data(remsize=size)
     if kind in TRAILING:
         _start_trailing(order)
     if asked["valid"] is not None:
@@ -125,24 +132,24 @@ def _created(order: Any, session: float) -> Any:
     close = data.lines.close[0] if len(data) else math.nan
     if not (price or plimit):
         price = close
-    created = _order_data(
-        dt=session,
-        size=order.size,
-        price=price or plimit,
-        pricelimit=plimit or price,
-        pclose=close,
-        trailamount=order.trailamount,
-        trailpercent=order.trailpercent,
+    return _order_data(
+        {
+            "dt": session,
+            "size": order.size,
+            "price": price or plimit,
+            "pricelimit": plimit or price,
+            "_plimit": plimit,
+            "pclose": close,
+            "trailamount": order.trailamount,
+            "trailpercent": order.trailpercent,
+        }
     )
-    created.plimit = plimit
-    return created
 
 
-def _order_data(**values: Any) -> Any:
+def _order_data(values: dict[str, Any]) -> Any:
     """Return an OrderData without its constructor: that costs more than filling the order."""
     data = _NEW(OrderData)
-    data.__dict__.update(_EMPTY)
-    data.__dict__.update(values, exbits=deque())
+    data.__dict__ = {**_EMPTY, **values, "exbits": deque()}
     return data
 
 

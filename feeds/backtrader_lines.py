@@ -26,6 +26,7 @@ from typing import Any
 
 import backtrader as bt
 import numpy as np
+from backtrader.trade import Trade
 
 from feeds.errors import InputError
 
@@ -55,27 +56,32 @@ class Clock:
         dates = {id(feed): np.array(feed.lines.datetime.array)[: feed.buflen()] for feed in feeds}
         kinds = {values.tobytes(): values for values in dates.values()}
         union = np.unique(np.concatenate(list(kinds.values())))
-        rows = {kind: _rows(values, union) for kind, values in kinds.items()}
+        places = {kind: _places(values, union) for kind, values in kinds.items()}
         self.sessions: list[float] = union.tolist()
         self.now = [0]
-        self._rows = {feed: rows[values.tobytes()] for feed, values in dates.items()}
+        self._places = {feed: places[values.tobytes()] for feed, values in dates.items()}
 
     def rows(self, feed: Any) -> array.array[int]:
         """Return the number of a feed's latest bar at each session, `NOT_LISTED` before the first."""
-        return self._rows[id(feed)]
+        return self._places[id(feed)][0]
+
+    def counts(self, feed: Any) -> array.array[int]:
+        """Return how many bars a feed has had by each session."""
+        return self._places[id(feed)][1]
 
     def missing_bars(self, feeds: list[Any], minimum: list[int]) -> list[int]:
         """Return at each session how many bars the neediest feed lacks of its minimum (0 or less: none)."""
         most = np.full(len(self.sessions), np.iinfo(np.int64).min)
         for feed, bars in zip(feeds, minimum, strict=True):
-            seen = np.maximum(np.frombuffer(self.rows(feed), dtype=np.int32).astype(np.int64) + 1, 0)
-            np.maximum(most, bars - seen, out=most)
+            seen = np.frombuffer(self.counts(feed), dtype=np.int32)
+            np.maximum(most, bars - seen.astype(np.int64), out=most)
         return [int(number) for number in most]
 
 
-def _rows(dates: np.ndarray, sessions: np.ndarray) -> array.array[int]:
-    rows = np.searchsorted(dates, sessions, side="right") - 1
-    return array.array("i", np.where(rows < 0, NOT_LISTED, rows).astype(np.int32).tobytes())
+def _places(dates: np.ndarray, sessions: np.ndarray) -> tuple[array.array[int], array.array[int]]:
+    counts = np.searchsorted(dates, sessions, side="right").astype(np.int32)
+    rows = np.where(counts > 0, counts - 1, NOT_LISTED).astype(np.int32)
+    return array.array("i", rows.tobytes()), array.array("i", counts.tobytes())
 
 
 class SafeLine(_LineBuffer):
@@ -101,6 +107,7 @@ class OnClock(_Anything):
     """Put before a line's class: the line is where the clock says."""
 
     _clock_rows: Any
+    _clock_counts: Any
     _clock_now: Any
     array: Any
 
@@ -111,10 +118,10 @@ class OnClock(_Anything):
     @property
     def lencount(self) -> int:
         """Bars so far."""
-        return max(0, self._clock_rows[self._clock_now[0]] + 1)
+        return self._clock_counts[self._clock_now[0]]
 
     def __len__(self) -> int:
-        return max(0, self._clock_rows[self._clock_now[0]] + 1)
+        return self._clock_counts[self._clock_now[0]]
 
     def __getitem__(self, ago: int) -> float:
         try:
@@ -235,16 +242,25 @@ def guard(line: Any) -> None:
 
 
 class ClockedLines:
-    """Lines that are on a clock from here to `release`."""
+    """Lines, and the feeds that are asked for their length, on a clock from here to `release`."""
 
     def __init__(self) -> None:
         self._plain: list[tuple[Any, Any]] = []
+        self._feeds: list[Any] = []
 
-    def put(self, line: Any, clock: Clock, rows: Any) -> None:
-        """Let a line be where the clock says."""
+    def put_feed(self, feed: Any, clock: Clock) -> None:
+        """Let a StockFeed and its lines be where the clock says."""
+        self._feeds.append(feed)
+        feed.clock = (clock.counts(feed), clock.now)
+        for line in buffers(feed):
+            self.put(line, clock, feed)
+
+    def put(self, line: Any, clock: Clock, feed: Any) -> None:
+        """Let a line that steps with `feed` be where the clock says."""
         plain: Any = line.__class__
         self._plain.append((line, plain))
-        line.__dict__.update(_clock_rows=rows, _clock_now=clock.now)
+        place = {"_clock_rows": clock.rows(feed), "_clock_counts": clock.counts(feed), "_clock_now": clock.now}
+        line.__dict__.update(place)
         guarded = isinstance(line, Guarded)
         on_clock = _combined(OnClock, plain.__bases__[1] if guarded else plain)
         line.__class__ = _combined(Guarded, on_clock) if guarded else on_clock
@@ -255,12 +271,16 @@ class ClockedLines:
             place, count = line._idx, len(line)
             line.__class__ = plain
             line._idx, line.lencount = place, count
+        for feed in self._feeds:
+            feed.clock = None
         self._plain.clear()
+        self._feeds.clear()
 
 
 def fill(line: Any, values: np.ndarray) -> None:
     """Give a line all its values in one copy; the places that look ahead (`extend`) stay behind them."""
-    line.array = array.array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    line.array = array.array("d", bytes(8 * len(values)))
+    np.frombuffer(line.array)[:] = values
     if line.extension:
         line.array.extend([np.nan] * line.extension)
 
@@ -319,6 +339,58 @@ def step(strategy: Any, number: float, missing: int) -> None:
     strategy.clear()
 
 
+def deliver(broker: Any, strategies: list[Any]) -> None:
+    """Hand what the broker has to say to the strategies that sent the orders, at a third of backtrader's cost.
+
+    Trades are backtrader's own, updated by its arithmetic; what is saved is `copy.copy`, a dozen calls for
+    each trade that opens or closes, and the look-ups for orders that have not filled yet.
+    """
+    while (order := broker.get_notification()) is not None:
+        strategy = strategies[0] if order.owner is None else order.owner
+        if type(strategy)._addnotification is not bt.Strategy._addnotification:
+            strategy._addnotification(order)
+            continue
+        if not order.p.simulated:
+            strategy._orderspending.append(order)
+        if order.executed.size:
+            _update_trades(strategy, order)
+
+
+def _update_trades(strategy: Any, order: Any) -> None:
+    """Do what the second half of backtrader's `Strategy._addnotification` does."""
+    data = order.data if order.data._compensate is None else order.data._compensate
+    trades = strategy._trades[data][order.tradeid]
+    if not trades:
+        trades.append(_trade(strategy, data, order))
+    for bit in order.executed.iterpending():
+        if bit is None:
+            break
+        if bit.closed:
+            _update(strategy, trades[-1], order, bit, (bit.closed, bit.price, bit.closedvalue, bit.closedcomm))
+        if bit.opened:
+            if trades[-1].isclosed:
+                trades.append(_trade(strategy, data, order))
+            _update(strategy, trades[-1], order, bit, (bit.opened, bit.price, bit.openedvalue, bit.openedcomm))
+        if trades[-1].justopened:
+            strategy._tradespending.append(_copy(trades[-1]))
+
+
+def _trade(strategy: Any, data: Any, order: Any) -> Trade:
+    return Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon)
+
+
+def _update(strategy: Any, trade: Trade, order: Any, bit: Any, what: tuple[float, float, float, float]) -> None:
+    trade.update(order, *what, bit.pnl, comminfo=order.comminfo)
+    if trade.isclosed:
+        strategy._tradespending.append(_copy(trade))
+
+
+def _copy(trade: Trade) -> Trade:
+    copied: Trade = object.__new__(Trade)
+    copied.__dict__ = trade.__dict__.copy()
+    return copied
+
+
 class OwnLoop(bt.Cerebro):
     """A Cerebro whose loops over sessions have names and can be replaced."""
 
@@ -347,7 +419,11 @@ class OwnLoop(bt.Cerebro):
 
     def fill_orders(self) -> None:
         """Let the broker fill orders and tell what became of them."""
-        self._brokernotify()
+        if self.p.quicknotify:
+            self._brokernotify()
+            return
+        self._broker.next()
+        deliver(self._broker, self.runningstrats)
 
     def write_row(self, strategies: list[Any]) -> None:
         """Let the writers write a session."""
@@ -375,6 +451,7 @@ class SafeLinesFeed(bt.feed.DataBase):
 
     def __init__(self) -> None:
         super().__init__()
+        self.clock: tuple[Any, list[int]] | None = None  # bars by session, and the session; see ClockedLines
         self._each_line = list(self.lines)
         self._day_line = self.lines.datetime
         for line, name in zip(self._each_line, self.getlinealiases(), strict=True):
@@ -410,7 +487,10 @@ class SafeLinesFeed(bt.feed.DataBase):
 
     # backtrader asks every feed for these on every session, through four calls per line.
     def __len__(self) -> int:
-        return int(self._day_line.lencount)
+        if self.clock is None:
+            return int(self._day_line.lencount)
+        counts, now = self.clock
+        return int(counts[now[0]])
 
     def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
         """Move to the next bar (called by backtrader)."""

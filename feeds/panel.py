@@ -212,11 +212,16 @@ class PricePanel:
         return replace(self, tickers=tuple(wanted), **arrays)
 
     def bars(self, ticker: str, columns: FeaturePanel | None = None) -> Bars:
-        """Return one ticker's traded bars, with `columns` of the same shape beside them."""
+        """Return one ticker's traded bars, with `columns` of the same shape beside them.
+
+        Arrays are views of the panel where no session is missing between the first bar and the last.
+        """
         if ticker not in self.tickers:
             raise unknown_name("ticker", ticker, self.tickers)
         j = self.tickers.index(ticker)
-        rows = np.flatnonzero(self.traded[:, j])
+        first, last = int(self.first_rows[j]), int(self.last_rows[j])
+        is_gapless = bool(self.traded[first : last + 1, j].all())
+        rows: Any = slice(first, last + 1) if is_gapless else np.flatnonzero(self.traded[:, j])
         extra = {} if columns is None else {n: columns.values[rows, j, i] for i, n in enumerate(columns.names)}
         arrays = {name: getattr(self, name)[rows, j] for name in BAR_FIELDS}
         return Bars(self.sessions.to_numpy()[rows].astype("datetime64[D]"), columns=extra, **arrays)

@@ -201,6 +201,9 @@ def _check_lengths(bars: Bars, ticker: str) -> None:
 def _check_values(bars: Bars, ticker: str) -> None:
     for name in (*PRICE_FIELDS, "adjust", "volume"):
         values = getattr(bars, name)
+        least = values.min()  # NaN where one is
+        if (least > 0 or (name == "volume" and least == 0)) and values.max() < np.inf:
+            continue
         lowest = values >= 0 if name == "volume" else values > 0
         wrong = np.flatnonzero(~(np.isfinite(values) & lowest))
         if wrong.size:

@@ -71,7 +71,18 @@ def test_lines_know_their_owner_and_indicators_their_clock():
     ("owner", "names"),
     [
         (bt.Cerebro, ["_runonce", "_runnext", "_brokernotify", "_check_timers", "_next_writers", "runstrategies"]),
-        (bt.Strategy, ["_oncepost", "_oncepost_open", "_notify", "_next_analyzers", "_next_observers", "_once"]),
+        (
+            bt.Strategy,
+            [
+                "_oncepost",
+                "_oncepost_open",
+                "_notify",
+                "_addnotification",
+                "_next_analyzers",
+                "_next_observers",
+                "_once",
+            ],
+        ),
         (bt.feed.DataBase, ["_load", "_tick_fill", "_tick_nullify", "advance_peek", "preload"]),
     ],
 )
@@ -118,7 +129,7 @@ def test_clocked_line_is_where_the_clock_says_and_stays_there_when_released():
     clock, lines, line = Clock(feeds), ClockedLines(), feeds[0].close
     values = line.array.tolist()
     guard(line)
-    lines.put(line, clock, clock.rows(feeds[0]))
+    lines.put(line, clock, feeds[0])
     clock.now[0] = 2
     assert (len(line), line.idx, line[0], line[-2], line.get(0, 2).tolist()) == (
         3,
