@@ -16,6 +16,8 @@ backtrader's own loop with the same result, and a warning says so once:
 
 - feeds other than `feeds.stock_feed.StockFeed`, filters, resampling, replay, live feeds;
 - ``exactbars``, ``oldsync``, ``preload=False``, ``runonce=False`` or an indicator that disables it;
+- an indicator that reads stocks of different calendars (backtrader's own whole columns would set a bar beside one
+  of another day: these run bar by bar);
 - an indicator that steps with the strategy and not with a feed, a strategy that replaces backtrader's
   own ``_oncepost``.
 """
@@ -36,6 +38,7 @@ from feeds.backtrader_lines import (
     has_own_step,
     leave_short,
     minimum_bars,
+    mixes_calendars,
     parameter_values,
     root_feed,
     step,
@@ -82,6 +85,11 @@ class ClockedCerebro(OwnLoop):
         self._guard(strategies)
         for indicator in (each for strategy in strategies for each in all_indicators(strategy)):
             leave_short(indicator)
+            if mixes_calendars(indicator):
+                self.fallback = f"the indicator {type(indicator).__name__}, which reads stocks of different calendars"
+                _warn(self.fallback)
+                super().run_bars(strategies)
+                return
         self.fallback = self._not_covered(strategies)
         if self.fallback is not None:
             _warn(self.fallback)

@@ -291,6 +291,17 @@ def parameter_values(params: Any) -> dict[str, Any]:
     return dict(asked._getitems() if isinstance(params, type) else asked._getkwargs())
 
 
+def mixes_calendars(indicator: Any) -> bool:
+    """Tell whether an indicator reads stocks whose bars are of different days.
+
+    backtrader computes whole columns by the number of a bar, so it would set a stock's bar beside one of another
+    day, one of the future among them.
+    """
+    read = getattr(indicator, "_datas", None) or getattr(indicator, "datas", ())
+    feeds = {id(feed): feed for feed in map(root_feed, read) if feed is not None}
+    return len(feeds) > 1 and len({feed.lines.datetime.array.tobytes() for feed in feeds.values()}) > 1
+
+
 def leave_short(indicator: Any) -> None:
     """Let an indicator whose stock has fewer bars than it needs stay NaN; backtrader ends with an IndexError."""
     feed = root_feed(indicator)

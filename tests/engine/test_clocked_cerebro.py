@@ -317,3 +317,27 @@ def test_reading_before_listing_raises_in_every_mode(guarded, mode):
     cerebro = ClockedCerebro(stdstats=False, guarded=guarded, preload=mode[0], runonce=mode[1])
     with pytest.raises(InputError, match=r"line `close` of LATE: .* before its first bar on 2020-01-06; ask len"):
         script_run({1: lambda s: s.datas[1].close[0]}, cerebro, CLOCK=CLOCK, LATE=LATE)
+
+
+class Ratio(bt.Strategy):
+    def __init__(self):
+        self.ratio = self.datas[0].close / self.datas[1].close
+        self.seen = []
+
+    def next(self):
+        self.seen.append((self.ratio[0], self.datas[0].close[0] / self.datas[1].close[0]))
+
+
+def test_indicator_over_stocks_of_different_calendars_sets_no_bar_beside_one_of_another_day():
+    panel = build_panel(30, 2, halts={0: [3, 4], 1: [20, 21]})
+    stock, ours = bt.Cerebro(stdstats=False), ClockedCerebro(stdstats=False)
+    for cerebro in (stock, ours):
+        for feed in make_feeds(panel):
+            cerebro.adddata(feed)
+        cerebro.addstrategy(Ratio)
+    shown, true = np.array(stock.run()[0].seen).T
+    assert not np.allclose(shown, true)
+    with pytest.warns(UserWarning, match="because of the indicator .*, which reads stocks of different calendars"):
+        seen = ours.run()[0].seen
+    # While the first stock is halted, the ratio stays at its last bar's, as in a run bar by bar.
+    np.testing.assert_allclose(*np.delete(np.array(seen), [3, 4], axis=0).T)
