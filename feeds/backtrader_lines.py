@@ -297,7 +297,7 @@ def mixes_calendars(indicator: Any) -> bool:
     backtrader computes whole columns by the number of a bar, so it would set a stock's bar beside one of another
     day, one of the future among them.
     """
-    read = getattr(indicator, "_datas", None) or getattr(indicator, "datas", ())
+    read: Any = getattr(indicator, "_datas", None) or getattr(indicator, "datas", ())
     feeds = {id(feed): feed for feed in map(root_feed, read) if feed is not None}
     return len(feeds) > 1 and len({feed.lines.datetime.array.tobytes() for feed in feeds.values()}) > 1
 
