@@ -111,7 +111,7 @@ def test_nan_price_never_fills():
     broken = stock(flat(10), (math.nan, 11, 9, 10), flat(12))
     sound = stock(flat(10), flat(10), flat(12))
     feed = StockFeed.from_bars(sound, "BROKEN")
-    feed._values["open"] = broken.open
+    feed._columns["open"] = broken.open
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.setbroker(SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0))
     cerebro.adddata(feed)
