@@ -94,7 +94,7 @@ def test_placebo_fits_find_nothing_and_repeat_themselves(panel, all_features):
         shown.append((label, total))
         return iterable
 
-    spec = resolve("tiny", SMALL)
+    spec = resolve("tiny", SMALL | {"test_sessions": 100})  # one fold is enough, and each fit starts TensorFlow
     first = placebo(panel, all_features(panel), spec, draws=2, seed=5, jobs=2, progress=progress)
     again = placebo(panel, all_features(panel), spec, draws=2, seed=5, jobs=1)
     assert shown == [("placebo", 2)]
