@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,7 @@ OPEN_AT_END = "open at end"
 _FLAT = 1e-9  # shares; what rounding of fractional sizes may leave behind
 
 
-@dataclass(frozen=True)
-class Fill:
+class Fill(NamedTuple):
     """One execution.
 
     Attributes
@@ -73,7 +73,7 @@ class Fill:
 
     def part(self, size: float) -> Fill:
         """Return the share of this fill that is `size`, with its part of the commission."""
-        return replace(self, size=size, commission=self.commission * size / self.size)
+        return self._replace(size=size, commission=self.commission * size / self.size)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ have the line `adjust` (total-return factor). Both are optional.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
 import pandas as pd
@@ -81,35 +81,30 @@ class Recorder(bt.Analyzer):
         self.trades = pd.DataFrame()
 
     def start(self) -> None:
-        feeds = self.strategy.datas
-        self._tickers = {feed: feed._name or f"data{i}" for i, feed in enumerate(feeds)}
-        self._adjusts = {feed: feed.lines.adjust if "adjust" in feed.getlinealiases() else None for feed in feeds}
+        self._stocks = {feed: _stock(feed, f"data{i}") for i, feed in enumerate(self.strategy.datas)}
+        self._dates: Any = self.strategy.lines.datetime
         self._rows: dict[pd.Timestamp, tuple[float, float, float]] = {}
-        self._orders: dict[int, bt.Order] = {}
-        self._created: dict[int, pd.Timestamp] = {}
-        self._fills: dict[int, list[Fill]] = {}
-        self._held: dict[bt.feed.DataBase, Any] = {}  # and the line of its closes
+        self._orders: dict[int, _Fate] = {}
+        self._held: dict[bt.feed.DataBase, float] = {}
         self._sessions: dict[float, pd.Timestamp] = {}
         self._days: dict[tuple[Any, float], pd.Timestamp] = {}
         self._ledger = TradeLedger()
-        self._never_sent: set[int] = set()
 
     def notify_order(self, order: bt.Order) -> None:
-        if order.ref not in self._orders:
-            self._created[order.ref] = self._creation_session(order)
-            self._fills[order.ref] = []
-        self._orders[order.ref] = order
-        if len(order.executed.exbits) == len(self._fills[order.ref]):
-            return
-        for fill in self._new_fills(order):
-            self._fills[order.ref].append(fill)
+        fate = self._orders.get(order.ref)
+        if fate is None:
+            fate = self._orders[order.ref] = _Fate(order, self._creation_session(order))
+        fate.order = order
+        for bit in islice(order.executed.exbits, fate.fills, None):
+            fill = self._fill(order, bit)
+            fate.add(fill)
             self._ledger.add(fill)
-            self._held[order.data] = order.data.lines.close
+            self._held[order.data] = self._held.get(order.data, 0.0) + bit.size
 
     def next(self) -> None:
         broker = self.strategy.broker
         value = broker.getvalue()
-        invested = self._invested(broker)
+        invested = self._invested()
         # The last call of a day counts, so intraday feeds give one row per session too.
         self._rows[self._present()] = (value, broker.getcash(), invested / value if value else float("nan"))
 
@@ -120,17 +115,16 @@ class Recorder(bt.Analyzer):
                 self.notify_order(order)
         for order in getattr(self.strategy.broker, "unsent_orders", lambda: ())():
             self.notify_order(order)
-            self._never_sent.add(order.ref)
+            self._orders[order.ref].was_sent = False
         self.equity = self._equity_table()
         self.orders = self._order_table()
-        traded = {order.data for ref, order in self._orders.items() if self._fills[ref]}
-        self.trades = self._ledger.table({self._tickers[feed]: self._mark(feed) for feed in traded})
+        traded = {fate.order.data for fate in self._orders.values() if fate.fills}
+        self.trades = self._ledger.table({self._stocks[feed].ticker: self._mark(feed) for feed in traded})
         self.rets.update(equity=self.equity, orders=self.orders, trades=self.trades)
         # Optimisation sends analyzers between processes: keep no feed and no order alive.
-        for kept in (self._tickers, self._adjusts, self._rows, self._orders, self._created, self._fills, self._held):
+        for kept in (self._stocks, self._rows, self._orders, self._held, self._sessions, self._days):
             kept.clear()
-        self._sessions.clear()
-        self._days.clear()
+        self._dates = None
 
     def _creation_session(self, order: bt.Order) -> pd.Timestamp:
         """Return the session of the decision.
@@ -145,47 +139,35 @@ class Recorder(bt.Analyzer):
         feed_session = self._day(order.data, order.created.dt)
         return feed_session if last_row <= feed_session <= now else last_row
 
-    def _new_fills(self, order: bt.Order) -> Iterator[Fill]:
-        seen = len(self._fills[order.ref])
-        for bit in islice(order.executed.exbits, seen, None):
-            back = _bars_back(order.data, bit.dt)
-            yield Fill(
-                ticker=self._tickers[order.data],
-                session=self._day(order.data, bit.dt),
-                bar=len(order.data) - back,
-                size=float(bit.size),
-                price=float(bit.price),
-                adjust=self._adjust(order.data, back),
-                commission=float(bit.comm),
-                reason=_text(order, "reason"),
-                score=_number(order, "score"),
-            )
+    def _fill(self, order: bt.Order, bit: Any) -> Fill:
+        feed, info = order.data, order.info
+        stock, back = self._stocks[feed], _bars_back(feed, bit.dt)
+        return Fill(
+            stock.ticker,
+            self._day(feed, bit.dt),
+            len(feed) - back,
+            float(bit.size),
+            float(bit.price),
+            stock.factor(back),
+            float(bit.comm),
+            _text(info.get("reason")),
+            _number(info.get("score")),
+        )
 
-    def _invested(self, broker: Any) -> float:
+    def _invested(self) -> float:
         """Return what is held at its close; forget what is flat."""
-        invested = 0.0
-        for feed, close in list(self._held.items()):
-            size = broker.getposition(feed).size
-            if size:
-                invested += abs(size) * close[0]
-            else:
-                del self._held[feed]
-        return invested
+        for feed in [feed for feed, size in self._held.items() if not size]:
+            del self._held[feed]
+        return sum(abs(size) * self._stocks[feed].close[0] for feed, size in self._held.items())
 
     def _mark(self, feed: bt.feed.DataBase) -> Mark:
-        return Mark(len(feed), float(feed.close[0]), self._adjust(feed, 0))
-
-    def _adjust(self, feed: bt.feed.DataBase, back: int) -> float:
-        """Return the total-return factor `back` bars ago, 1 for feeds that have none."""
-        line = self._adjusts[feed]
-        return 1.0 if line is None else float(line[-back])
+        return Mark(len(feed), float(feed.close[0]), self._stocks[feed].factor(0))
 
     def _present(self) -> pd.Timestamp:
         """Return the strategy's session, converted once."""
-        dates = self.strategy.lines.datetime
-        number = dates[0]
+        number = self._dates[0]
         if number not in self._sessions:
-            self._sessions[number] = pd.Timestamp(dates.date(0))
+            self._sessions[number] = pd.Timestamp(self._dates.date(0))
         return self._sessions[number]
 
     def _day(self, feed: bt.feed.DataBase, moment: float) -> pd.Timestamp:
@@ -201,44 +183,82 @@ class Recorder(bt.Analyzer):
         return table.assign(drawdown=table["value"] / table["value"].cummax() - 1.0)
 
     def _order_table(self) -> pd.DataFrame:
-        rows = [self._order_row(ref, number) for number, ref in enumerate(sorted(self._orders), start=1)]
+        fates = [self._orders[ref] for ref in sorted(self._orders)]
+        rows = [fate.row(number, self._stocks[fate.order.data].ticker) for number, fate in enumerate(fates, start=1)]
         table = pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
         sessions = dict.fromkeys(("created_session", "executed_session"), "datetime64[ns]")
         prices = ("created_price", "executed_price", "executed_price_source")
         numbers = ("size", "filled", *prices, "commission", "slippage", "value")
         return table.astype({**sessions, **dict.fromkeys(numbers, "float64"), "ref": "int64"})
 
-    def _order_row(self, ref: int, number: int) -> tuple[object, ...]:
-        order, fills = self._orders[ref], self._fills[ref]
-        shares = sum(abs(fill.size) for fill in fills)
-        value = sum(abs(fill.size) * fill.price for fill in fills)
-        value_source = sum(abs(fill.size) * fill.price / fill.adjust for fill in fills)
-        filled = shares > 0
-        empty = float("nan")
+
+class _Stock(NamedTuple):
+    """What is asked of a feed at every fill and session."""
+
+    ticker: str
+    close: Any
+    adjust: Any
+
+    def factor(self, back: int) -> float:
+        """Return the total-return factor `back` bars ago, 1 for feeds that have none."""
+        return 1.0 if self.adjust is None else float(self.adjust[-back])
+
+
+def _stock(feed: bt.feed.DataBase, otherwise: str) -> _Stock:
+    lines = feed.lines
+    return _Stock(feed._name or otherwise, lines.close, lines.adjust if "adjust" in feed.getlinealiases() else None)
+
+
+@dataclass(slots=True)
+class _Fate:
+    """What became of one order so far."""
+
+    order: bt.Order
+    created: pd.Timestamp
+    was_sent: bool = True
+    fills: int = 0
+    shares: float = 0.0
+    value: float = 0.0
+    value_source: float = 0.0
+    commission: float = 0.0
+    executed: Any = pd.NaT
+
+    def add(self, fill: Fill) -> None:
+        shares = abs(fill.size)
+        self.fills += 1
+        self.shares += shares
+        self.value += shares * fill.price
+        self.value_source += shares * fill.price / fill.adjust
+        self.commission += fill.commission
+        self.executed = fill.session
+
+    def row(self, number: int, ticker: str) -> tuple[object, ...]:
+        """Return a row of `ORDER_COLUMNS`."""
+        order, shares, info = self.order, self.shares, self.order.info
         return (
             number,
-            self._tickers[order.data],
+            ticker,
             "buy" if order.isbuy() else "sell",
             order.getordername(),
             abs(float(order.created.size)),
             shares,
-            self._created[ref],
+            self.created,
             float(order.created.price),
-            fills[-1].session if filled else pd.NaT,
-            value / shares if filled else empty,
-            value_source / shares if filled else empty,
-            sum(fill.commission for fill in fills),
-            _number(order, "slippage") if filled else empty,
-            value if filled else empty,
-            self._fate(order),
-            _text(order, "reason"),
-            _text(order, "note"),
+            self.executed,
+            self.value / shares if shares else math.nan,
+            self.value_source / shares if shares else math.nan,
+            self.commission,
+            _number(info.get("slippage")) if shares else math.nan,
+            self.value if shares else math.nan,
+            self._status(),
+            _text(info.get("reason")),
+            _text(info.get("note")),
         )
 
-    def _fate(self, order: bt.Order) -> str:
-        if order.ref in self._never_sent:
+    def _status(self) -> str:
+        if not self.was_sent:
             return NEVER_SENT
-        return PENDING_AT_END if order.alive() else str(order.getstatusname())
+        return PENDING_AT_END if self.order.alive() else str(self.order.getstatusname())
 
 
 def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
@@ -249,12 +269,10 @@ def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
     return back
 
 
-def _text(order: bt.Order, name: str) -> str:
-    """Return a text that came with the order (backtrader invents an empty dict where there is none)."""
-    text = order.info.get(name, "")
-    return text if isinstance(text, str) else ""
+def _text(found: object) -> str:
+    """Return a text that came with an order, empty where it is none."""
+    return found if isinstance(found, str) else ""
 
 
-def _number(order: bt.Order, name: str) -> float:
-    number = order.info.get(name)
-    return float(number) if number is not None and isinstance(number, Real) else math.nan
+def _number(found: object) -> float:
+    return float(found) if isinstance(found, (float, Real)) else math.nan  # the abstract class alone is slow

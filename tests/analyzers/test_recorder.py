@@ -223,7 +223,7 @@ def test_recorder_analysis_holds_the_tables_and_can_be_pickled():
     assert analysis["trades"] is recorder.trades
     assert set(analysis) == {"equity", "orders", "trades"}
     recorder.strategy = recorder._parent = None  # as backtrader does before it sends an analyzer home
-    assert not recorder._tickers
+    assert not recorder._stocks
     assert not recorder._orders
     assert b"backtrader.feeds" not in pickle.dumps(analysis)
 
