@@ -26,7 +26,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from feeds.errors import InputError, did_you_mean
+from feeds.backtrader_lines import parameter_values
+from feeds.errors import InputError, did_you_mean, unknown_name
 
 # Commission in USD of an order: shares (above 0), USD per share, shares of this month before it.
 Commission = Callable[[float, float, float], float]
@@ -97,11 +98,18 @@ class StockCommission(bt.CommInfoBase):
     -----
     `count` counts the shares of the month, for tiers; what backtrader itself asks for (`getcommission`)
     knows no month and no factor.
+
+    Raises
+    ------
+    InputError
+        For an unknown parameter.
     """
 
     params: Any = (("model", None), ("stocklike", True), ("commtype", bt.CommInfoBase.COMM_FIXED))
 
     def __init__(self, **unknown: Any) -> None:
+        for name in unknown:  # backtrader hands what is no parameter on, and would drop it
+            raise unknown_name("parameter of StockCommission", name, parameter_values(self.params))
         super().__init__()
         self._month, self._month_shares = (0, 0), 0.0
 

@@ -199,6 +199,11 @@ def test_slippage_that_cannot_be_raises(text, message):
         parse_slippage("--slippage", text)
 
 
+def test_commission_with_a_misspelt_parameter_raises():
+    with pytest.raises(InputError, match="unknown parameter of StockCommission 'modle'.*Did you mean 'model'"):
+        StockCommission(modle=costs.tiered)
+
+
 def test_commission_with_margin_or_leverage_raises():
     for settings in ({"margin": 1000.0}, {"leverage": 2.0}):
         with pytest.raises(InputError, match="commission of SafeBroker: expected one for stocks without margin"):
