@@ -24,6 +24,7 @@ backtrader's own loop with the same result, and a warning says so once:
 
 from __future__ import annotations
 
+import gc
 import warnings
 from typing import Any
 
@@ -43,6 +44,7 @@ from feeds.backtrader_lines import (
     root_feed,
     step,
     step_at_open,
+    unguard,
 )
 from feeds.errors import unknown_name
 from feeds.stock_feed import StockFeed
@@ -78,7 +80,11 @@ class ClockedCerebro(OwnLoop):
         """Run strategies (called by backtrader), and let the broker ask us for the session."""
         if hasattr(self.broker, "set_clock"):
             self.broker.set_clock(self.session_number)
-        return super().runstrategies(iterstrat, predata)
+        try:
+            return super().runstrategies(iterstrat, predata)
+        finally:  # the feeds may be used again, in a run that is not guarded
+            for line in (line for data in self.datas for line in buffers(data)):
+                unguard(line)
 
     def run_columns(self, strategies: list[Any]) -> None:
         """Run with all bars and indicators computed before (called by backtrader)."""
@@ -100,9 +106,11 @@ class ClockedCerebro(OwnLoop):
         clock, lines = Clock(self.datas), ClockedLines()
         self._put_on(clock, lines, strategies)
         self._clock = clock
+        gc.freeze()  # else the collector goes through all feeds and every imported module again and again
         try:
             self._sessions(clock, strategies)
         finally:
+            gc.unfreeze()
             lines.release()
             self._clock = None
 

@@ -52,10 +52,12 @@ class OrderBook:
 
     def send(self, order: Any) -> list[Any]:
         """Take an order and return those that go to the market now: none while `transmit` is False."""
+        if order.parent is None and order.transmit:
+            return [order]
         parent = order if order.parent is None else order.parent
         if order.parent is not None:
             self._brackets[parent.ref].append(order)
-        elif not order.transmit:
+        else:
             self._brackets[order.ref] = []
         waiting = self._unsent.setdefault(parent.ref, [])
         waiting.append(order)
@@ -73,6 +75,8 @@ class OrderBook:
 
     def after_fill(self, order: Any) -> None:
         """Deal with what depends on an order that has just filled, in part or in full."""
+        if not (self._groups or self._brackets):
+            return
         self._cancel_group(order)
         if order.parent is not None:
             self._cancel_bracket(order)

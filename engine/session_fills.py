@@ -56,9 +56,9 @@ class SessionFills(Lifecycle):
         return float(max(data.datetime[0] for data in self.cerebro.datas if len(data)))
 
     def _fill_all(self) -> None:
-        session, matches, trailing = self.session, [], []
-        for order in list(self.book.open.values()):
-            if order not in self.book:
+        session, waiting, matches, trailing = self.session, self.book.open, [], []
+        for order in list(waiting.values()):
+            if order.ref not in waiting:
                 continue  # ended with one before it
             if order.valid is not None and self._has_expired(order):
                 self._end(order, bt.Order.Expired)
@@ -69,8 +69,8 @@ class SessionFills(Lifecycle):
                     matches.append((match.moment, order.isbuy(), match.rank, order.ref, match, order))
                 if order.exectype in TRAILING and bar.is_traded:
                     trailing.append((order, bar))
-        for *_, match, order in sorted(matches, key=lambda found: found[:4]):
-            if order in self.book:
+        for *_, match, order in sorted(matches):  # numbers of orders differ, so nothing behind them is compared
+            if order.ref in waiting:
                 self._fill(order, match)
         for order, bar in trailing:
             self._trail(order, bar)
@@ -134,12 +134,13 @@ class SessionFills(Lifecycle):
 
     def _payable(self, order: Any, match: fills.Match, shares: float, price: float) -> float:
         """Return how many of the shares cash pays; the rest of the order is taken off, or all refused."""
-        if self.cash >= shares * price + self._commission(order.stock, shares, price):
+        info = self.getcommissioninfo(order.data)
+        if self.cash >= shares * price + self._commission(info, order.stock, shares, price):
             return shares
 
         def cost(part: float) -> float:
             at = price if self.slippage.is_fixed else self._price(order, match, part)
-            return part * at + self._commission(order.stock, part, at)
+            return part * at + self._commission(info, order.stock, part, at)
 
         paid = affordable(shares, self.cash, cost) if self.p.unaffordable == RESIZE else 0.0
         if paid > 0 or order.executed.size:
@@ -148,8 +149,7 @@ class SessionFills(Lifecycle):
             self._end(order, bt.Order.Completed if order.executed.size else bt.Order.Margin)
         return paid
 
-    def _commission(self, stock: Stock, shares: float, price: float) -> float:
-        info = self.getcommissioninfo(stock.data)
+    def _commission(self, info: Any, stock: Stock, shares: float, price: float) -> float:
         if isinstance(info, StockCommission):
             adjust = stock.adjust()
             return info.quote(shares * adjust, price / adjust, self._month())
@@ -162,14 +162,16 @@ class SessionFills(Lifecycle):
     def _execute_fill(self, order: Any, size: float, price: float, lost_per_share: float) -> None:
         stock, data = order.stock, order.data
         info = self.getcommissioninfo(data)
-        commission = self._commission(stock, abs(size), price)
+        commission = self._commission(info, stock, abs(size), price)
         if isinstance(info, StockCommission):
             info.count(abs(size) * stock.adjust(), self._month())
-        position = self.positions.setdefault(data, bt.position.Position())
+        position = self.positions[data]
         booking = book(position, size, price, commission, self.cash)
         self.cash = booking.cash
-        if not position.size:
-            del self.positions[data]
+        if position.size:
+            self.positions[data] = position
+        else:
+            self.positions.pop(data, None)
         order.info["slippage"] = order.info.get("slippage", 0.0) + abs(size) * lost_per_share
         self._record(order, size, price, booking)
         order.addcomminfo(info)

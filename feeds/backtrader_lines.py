@@ -241,6 +241,16 @@ def guard(line: Any) -> None:
         line.__class__ = _combined(Guarded, plain)
 
 
+def unguard(line: Any) -> None:
+    """Undo `guard`; a line that has none stays as it is."""
+    if isinstance(line, Guarded):
+        line.__class__ = _plain(line.__class__)
+
+
+def _plain(guarded: Any) -> Any:
+    return guarded.__bases__[1]
+
+
 class ClockedLines:
     """Lines, and the feeds that are asked for their length, on a clock from here to `release`."""
 
@@ -262,7 +272,7 @@ class ClockedLines:
         place = {"_clock_rows": clock.rows(feed), "_clock_counts": clock.counts(feed), "_clock_now": clock.now}
         line.__dict__.update(place)
         guarded = isinstance(line, Guarded)
-        on_clock = _combined(OnClock, plain.__bases__[1] if guarded else plain)
+        on_clock = _combined(OnClock, _plain(plain) if guarded else plain)
         line.__class__ = _combined(Guarded, on_clock) if guarded else on_clock
 
     def release(self) -> None:
@@ -279,8 +289,7 @@ class ClockedLines:
 
 def fill(line: Any, values: np.ndarray) -> None:
     """Give a line all its values in one copy; the places that look ahead (`extend`) stay behind them."""
-    line.array = array.array("d", bytes(8 * len(values)))
-    np.frombuffer(line.array)[:] = values
+    line.array = array.array("d", np.asarray(values, dtype=np.float64).tobytes())
     if line.extension:
         line.array.extend([np.nan] * line.extension)
 

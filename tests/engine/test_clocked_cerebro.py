@@ -295,6 +295,30 @@ def test_guarded_run_refuses_what_lies_outside_the_bars_that_have_been(of, ago, 
         run_backtest(panel.select(["T000"]), strategy=Peeking, params={"ago": min(ago, 0)}, guarded=False)
 
 
+@pytest.mark.parametrize("runonce", [True, False])
+def test_feeds_of_a_guarded_run_are_not_guarded_in_the_next(runonce):
+    feeds = make_feeds(build_panel(20, 1))
+
+    class Peeks(bt.Strategy):
+        seen = 0.0
+
+        def next(self):
+            self.seen = self.data.close[1 if len(self) == 5 else 0]
+
+    def run(kind, **how):
+        cerebro = kind(stdstats=False, runonce=runonce, **how)
+        cerebro.adddata(feeds[0])
+        cerebro.addstrategy(Peeks)
+        return cerebro.run()
+
+    with pytest.raises(InputError, match=r"line `close` of T000: .* received \[1\]"):
+        run(ClockedCerebro, guarded=True)
+    for kind in (ClockedCerebro, bt.Cerebro):
+        assert len(run(kind)[0]) == 20
+    with pytest.raises(InputError, match=r"line `close` of T000: .* received \[1\]"):
+        run(ClockedCerebro, guarded=True)
+
+
 class PeekingIndicator(bt.Indicator):
     lines = ("tomorrow",)
 
