@@ -18,3 +18,10 @@ def share_accelerators(worker: int) -> None:
     card = cards[worker % len(cards)]
     tf.config.set_visible_devices(card, "GPU")
     tf.config.experimental.set_memory_growth(card, True)
+
+
+def has_gpu() -> bool:
+    """Say whether this process trains on a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from models.accelerator import has_gpu
 from models.batches import FitData, draw_epoch
 from models.fitted import Fitted
 from models.labels import CLASS_NAMES
@@ -74,14 +75,24 @@ def _recurrent_layers(hidden: Any, spec: ModelSpec) -> Any:
     from keras import layers
 
     for number in range(1, spec.layers + 1):
-        to_one = spec.context == "windows" and number == spec.layers
-        hidden = layers.LSTM(spec.units, return_sequences=not to_one)(hidden)
+        hidden = _lstm(spec, to_one=spec.context == "windows" and number == spec.layers)(hidden)
         if spec.normalisation == "batch":
             hidden = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM)(hidden)
             hidden = layers.Dropout(spec.dropout)(hidden)
     if spec.normalisation == "layer":
         hidden = layers.LayerNormalization()(hidden)
     return hidden if spec.normalisation == "batch" else layers.Dropout(spec.dropout)(hidden)
+
+
+def _lstm(spec: ModelSpec, *, to_one: bool) -> Any:
+    """Return the cheapest layer there is: of long chunks on a CPU the fused one, else Keras's, cuDNN's on a GPU."""
+    import keras
+
+    from models.fused_lstm import FusedLSTM
+
+    if spec.context == "windows" or has_gpu():
+        return keras.layers.LSTM(spec.units, return_sequences=not to_one)
+    return FusedLSTM(spec.units, return_sequences=True)
 
 
 def read_network(model: Any, spec: ModelSpec) -> Network:
@@ -98,7 +109,7 @@ def read_network(model: Any, spec: ModelSpec) -> Network:
         match type(layer).__name__:
             case "Embedding":
                 found["embedding"] = np.concatenate([weights[0][1:].mean(axis=0, keepdims=True), weights[0][1:]])
-            case "LSTM":
+            case "LSTM" | "FusedLSTM":
                 kernel, bias = _folded(weights[0], weights[2], scale, shift)
                 recurrent.append(LSTMLayer(kernel, weights[1], bias))
                 scale, shift = np.ones(1), np.zeros(1)
