@@ -2,6 +2,7 @@
 
 ``python -m benchmarks.training`` measures on noise of its own, each part in a process with one thread, as training
 processes have. Windows are the reference of the same run: the same network, the same features, the same machine.
+``python -m benchmarks.training walk`` trains the default model walk-forward, one seed, on a planted market.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from itertools import islice
 import numpy as np
 
 from benchmarks.insider_features import invented_panel
-from feeds.panel import BAR_FIELDS, Bars
+from engine.progress import progress_bars
+from feeds.panel import BAR_FIELDS, Bars, FeaturePanel
 from models.batches import FitData, draw_epoch
-from models.features import latest_price_features
+from models.cross_section import cross_section_features
+from models.features import latest_price_features, panel_features
 from models.fold_window import fit_data
 from models.folds import Fold
 from models.labels import ClassLimits
 from models.network import build_network
 from models.newest_features import NewestFeatures
+from models.planted import make_planted_market
 from models.preprocess import Preprocessor
 from models.sequences import Segments
 from models.spec import ModelSpec, resolve
 from models.stepper import LSTMLayer, Network
+from models.training import walk_forward
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
 from models.worker import WORKER_ENVIRONMENT
 
@@ -164,7 +169,28 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def walk() -> None:
+    """Print what the default model's walk-forward with one seed takes, features and predictions included."""
+    panel = make_planted_market(stocks=STOCKS, sessions=SESSIONS, strength=0.05).panel
+    begun = _all_processes()
+    price = panel_features(panel)
+    columns = FeaturePanel.concatenate([price, cross_section_features(panel, price)])
+    spec = resolve("default", {"seeds": 1, "insider": False})
+    result = walk_forward(panel, columns, spec, jobs=2, progress=progress_bars(quiet=not sys.stderr.isatty()))
+    seconds = _all_processes() - begun
+    epochs = sum(int(row["epochs"]) for fold in result.folds for row in fold.seeds)
+    told = f"{len(result.folds)} folds, {epochs} epochs, {len(columns.names)} columns, CPU s"
+    print(f"{told:<46}{seconds:>9.1f}")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{'peak memory, main and largest worker, MB':<46}{_peak_mb():>9.0f}{children:>9.0f}")
+
+
+def _all_processes() -> float:
+    return sum(os.times()[:4])
+
+
 PARTS = {"contexts": contexts, "epoch": epoch, "inference": inference, "steps": steps}
+LONG = {"walk": walk}
 
 
 def main() -> None:
@@ -179,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    PARTS[sys.argv[1]]() if len(sys.argv) > 1 else main()
+    (PARTS | LONG)[sys.argv[1]]() if len(sys.argv) > 1 else main()
