@@ -28,23 +28,17 @@ import gc
 import warnings
 from typing import Any
 
-from feeds.backtrader_lines import (
-    Clock,
-    ClockedLines,
+from feeds.backtrader_lines import Clock, ClockedLines, buffers, guard, parameter_values, root_feed, unguard
+from feeds.backtrader_loop import (
     OwnLoop,
     all_indicators,
-    buffers,
     compute_indicators,
-    guard,
     has_own_step,
     leave_short,
     minimum_bars,
     mixes_calendars,
-    parameter_values,
-    root_feed,
     step,
     step_at_open,
-    unguard,
 )
 from feeds.errors import unknown_name
 from feeds.stock_feed import StockFeed

@@ -20,15 +20,14 @@ from feeds.backtrader_lines import (
     NOT_LISTED,
     Clock,
     ClockedLines,
-    OwnLoop,
     SafeLine,
     describe,
     fill,
     guard,
-    has_own_step,
     parameter_values,
     root_feed,
 )
+from feeds.backtrader_loop import OwnLoop, has_own_step
 from feeds.stock_feed import make_feeds
 from tests.conftest import build_panel
 
@@ -154,7 +153,7 @@ def test_fill_keeps_the_places_that_look_ahead():
 
 
 ROOT = Path(__file__).resolve().parents[2]
-ADAPTER = ROOT / "feeds" / "backtrader_lines.py"
+ADAPTERS = [ROOT / "feeds" / name for name in ("backtrader_lines.py", "backtrader_loop.py")]
 # What backtrader's documentation tells to use: a feed's name, and the methods that a feed and a commission replace.
 DOCUMENTED = {"_name", "_load", "_getcommission"}
 # Our broker's value of the account is backtrader's own, which its `set_cash` sets.
@@ -200,18 +199,20 @@ def _touched(source: str, inside: set[str]) -> set[str]:
 def _ours() -> list[Path]:
     folders = ("feeds", "indicators", "strategies", "analyzers", "engine")
     texts = {path: path.read_text() for folder in folders for path in (ROOT / folder).glob("*.py")}
-    return sorted(path for path, text in texts.items() if "import backtrader" in text or "backtrader_lines" in text)
+    return sorted(path for path, text in texts.items() if "import backtrader" in text or "feeds.backtrader_" in text)
 
 
-@pytest.mark.parametrize("path", [path for path in _ours() if path != ADAPTER], ids=lambda path: path.name)
-def test_private_attributes_of_backtrader_are_touched_in_the_adapter_only(path):
+@pytest.mark.parametrize("path", [path for path in _ours() if path not in ADAPTERS], ids=lambda path: path.name)
+def test_private_attributes_of_backtrader_are_touched_in_the_adapters_only(path):
     assert _touched(path.read_text(), _inside_backtrader()) == set()
 
 
 def test_search_for_private_attributes_finds_them():
     text = "class A(bt.Cerebro):\n  def x(self):\n    self._mine = 1\n    self._runonce(self._mine, data._filters)"
     assert _touched(text, _inside_backtrader()) == {"_runonce", "_filters"}
-    assert _touched(ADAPTER.read_text(), _inside_backtrader()) >= {"_owner", "_oncepost", "_minperiods", "_filters"}
+    touched = [_touched(adapter.read_text(), _inside_backtrader()) for adapter in ADAPTERS]
+    assert touched[0] >= {"_owner", "_tzinput", "_filters"}
+    assert touched[1] >= {"_oncepost", "_minperiods", "_event_stop"}
 
 
 def _made_from_backtraders() -> list[type]:
@@ -227,7 +228,7 @@ def _parents(kind: type) -> list[type]:
 
 @pytest.mark.parametrize("kind", _made_from_backtraders(), ids=lambda kind: kind.__name__)
 def test_class_made_from_backtraders_takes_none_of_its_private_names(kind):
-    if kind.__module__ == "feeds.backtrader_lines":
+    if kind.__module__ in {f"feeds.{adapter.stem}" for adapter in ADAPTERS}:
         return
     text = "\n".join(inspect.getsource(each) for parent in _parents(kind) for each in (parent, type(parent)))
     theirs = set(re.findall(r"\b_[a-z]\w*", text))
