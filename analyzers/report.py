@@ -75,6 +75,8 @@ class RunReport:
     model : mapping, optional
         ``name``, ``folds`` (list of `FoldReport.as_dict()`), ``pooled`` (the fields of
         `models.evaluation.Evaluation`) and what else `engine.model_stage` makes, each optional.
+    luck : sequence of str
+        What luck could have done for the model: of a placebo, of many tries.
     notes : sequence of str
         What the data are, shown first: a generated market and what was planted in it.
     warnings : sequence of str
@@ -102,6 +104,7 @@ class RunReport:
     benchmark: pd.Series | None = None
     benchmark_name: str = ""
     model: Mapping[str, Any] | None = None
+    luck: Sequence[str] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
     caveats: Sequence[str] = ()
@@ -140,7 +143,7 @@ def _content(run: RunReport) -> dict[str, Any]:
         "metrics": metrics_table(run.metrics, run.benchmark is not None),
         "charts": _charts(run),
         "model_verdict": model_verdict(pooled) if pooled else "",
-        **_model_content(run.model or {}),
+        **_model_content(run.model or {}, run.luck),
         "reasons": reasons_table(run.trades),
         "last_trades": last_trades_table(run.trades),
         "fates": fates_table(run.orders),
@@ -150,11 +153,11 @@ def _content(run: RunReport) -> dict[str, Any]:
     }
 
 
-def _model_content(model: Mapping[str, Any]) -> dict[str, Any]:
+def _model_content(model: Mapping[str, Any], luck: Sequence[str]) -> dict[str, Any]:
     long = (rivals_table(model), ablation_table(model), years_table(model))
     tables = (*map(shortened, long), folds_table(model))
     return {
-        "model_sentences": [text for text in (comparison_sentence(model), seeds_sentence(model)) if text],
+        "model_sentences": [text for text in (comparison_sentence(model), seeds_sentence(model), *luck) if text],
         "model_tables": [table for table in tables if table is not None],
         "reliability": reliability_table(model),
         "reliability_note": RELIABILITY_NOTE,

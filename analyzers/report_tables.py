@@ -47,6 +47,7 @@ def metrics_table(m: Mapping[str, Any], has_benchmark: bool) -> Table:
         ("Sharpe ratio", number(m.get("sharpe")), number(m.get("benchmark_sharpe"))),
         ("Sharpe ratio, 95\N{NO-BREAK SPACE}% interval", _interval(m), ""),
         ("Probability that the true Sharpe ratio exceeds 0", probability(m.get("probability_of_skill")), ""),
+        *_luck_rows(m),
         ("Sortino ratio", number(m.get("sortino")), ""),
         ("Deepest drawdown", percent(m.get("max_drawdown")), percent(m.get("benchmark_max_drawdown"))),
         ("Longest time below a peak, days", count(m.get("max_drawdown_days")), ""),
@@ -65,6 +66,17 @@ def metrics_table(m: Mapping[str, Any], has_benchmark: bool) -> Table:
     if not has_benchmark:
         return Table("Key figures", ("Figure", "Strategy"), [row[:2] for row in rows if "enchmark" not in row[0]])
     return Table("Key figures", ("Figure", "Strategy", "Benchmark"), rows)
+
+
+def _luck_rows(m: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what the best of the specifications tried would show by luck; nothing where only one is known of."""
+    if not m.get("tried") or m["tried"] < 2:
+        return []
+    best = f"Sharpe ratio of the best of {count(m['tried'])} tries by luck alone"
+    return [
+        (best, number(m.get("luck_sharpe")), ""),
+        ("Probability that the true one exceeds that (deflated)", probability(m.get("deflated_sharpe")), ""),
+    ]
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ def performance(
     benchmark: pd.Series | None = None,
     risk_free: float = 0.0,
     slippage_frac: float | None = None,
+    tried: int | None = None,
 ) -> Metrics:
     """Measure a run.
 
@@ -48,6 +49,8 @@ def performance(
         Sharpe, Sortino, beta and alpha.
     slippage_frac : float, optional
         Slippage per side as a fraction of price, to estimate `slippage_usd`.
+    tried : int, optional
+        Specifications tried on the same prices, this one included.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def performance(
         ``total_return``, ``cagr``, ``volatility``, ``sharpe``, ``sharpe_low`` and ``sharpe_high``
         (95 % interval), ``probability_of_skill`` (probabilistic Sharpe ratio against 0),
         ``sortino``, ``max_drawdown``, ``max_drawdown_days``, ``calmar``, ``exposure`` (mean),
-        ``sessions_in_market`` (with a position), the figures of `trade_statistics`, and
+        ``sessions_in_market`` (with a position), the figures of `trade_statistics` and `luck_of_many`, and
         ``benchmark_total_return``, ``benchmark_cagr``, ``benchmark_volatility``,
         ``benchmark_sharpe``, ``benchmark_max_drawdown``, ``beta``, ``alpha``, ``alpha_low`` and
         ``alpha_high`` (95 % interval). The functions of these names in this module state each rule.
@@ -65,6 +68,7 @@ def performance(
     metrics["exposure"] = _known(float(equity["exposure"].mean())) if len(equity) else None
     metrics["sessions_in_market"] = int((equity["exposure"] > 0).sum())
     metrics.update(trade_statistics(trades, value, slippage_frac))
+    metrics.update(luck_of_many(daily_returns(value) - daily_rate(risk_free), tried))
     metrics.update(_against(value, benchmark, risk_free))
     return metrics
 
@@ -220,6 +224,30 @@ def expected_maximum_sharpe(variance: float, n_trials: int) -> float:
     """
     first, second = (_NORMAL.inv_cdf(1.0 - 1.0 / (n_trials * scale)) for scale in (1.0, math.e))
     return math.sqrt(variance) * ((1.0 - _EULER_GAMMA) * first + _EULER_GAMMA * second)
+
+
+def luck_of_many(excess: np.ndarray, tried: int | None) -> Metrics:
+    """Measure daily excess returns against the best of as many tries without skill.
+
+    Returns
+    -------
+    dict
+        ``tried`` as given; ``luck_sharpe``, the annual Sharpe ratio that the best of so many shows by luck alone
+        (`expected_maximum_sharpe`; 0 for one); ``deflated_sharpe``, the probability that the true Sharpe ratio
+        exceeds it (`probabilistic_sharpe`). The tries are taken to be independent and without any skill, so that
+        their Sharpe ratios vary as that of one does around 0, 1 / (T - 1); models that resemble each other vary
+        less, and luck then gives less. The last two are None without `tried`, or where undefined.
+    """
+    sample = moments(excess)
+    if not tried or math.isnan(sample.sharpe):
+        return {"tried": tried, "luck_sharpe": None, "deflated_sharpe": None}
+    variance = sharpe_error(0.0, sample.skewness, sample.kurtosis, sample.n_returns) ** 2
+    best = expected_maximum_sharpe(variance, tried) if tried > 1 else 0.0
+    return {
+        "tried": tried,
+        "luck_sharpe": _known(best * math.sqrt(SESSIONS_PER_YEAR)),
+        "deflated_sharpe": _known(probabilistic_sharpe(*sample, threshold=best)),
+    }
 
 
 def trade_statistics(trades: pd.DataFrame, value: pd.Series, slippage_frac: float | None = None) -> Metrics:

@@ -146,10 +146,21 @@ def _judgement(metrics: Mapping[str, Any], low: float, high: float) -> str:
             "this is too little to tell skill from luck."
         )
     if low > 0:
-        return ": more than luck alone would give, if this was the only strategy tried."
+        return f": more than luck alone would give, {_tried(metrics)}"
     if high < 0:
         return ": worse than luck alone would give."
     return ", which includes 0: luck alone could give this."
+
+
+def _tried(metrics: Mapping[str, Any]) -> str:
+    tried = metrics.get("tried") or 0
+    if tried < 2 or _missing(metrics.get("deflated_sharpe")):
+        return "if this was the only strategy tried."
+    return (
+        f"had it been the only one tried. But {count(tried)} specifications were tried on these prices, as far as is "
+        f"known; by luck alone the best of so many would show a Sharpe ratio of {number(metrics['luck_sharpe'])}, and "
+        f"the true one exceeds that with a probability of {probability(metrics['deflated_sharpe'])}."
+    )
 
 
 def _ranking(pooled: Mapping[str, Any]) -> str:

@@ -185,6 +185,11 @@ def _add_model(parser: _Parser) -> None:
         help="baselines on the same columns to compare with (train: logistic,gradient_boosting; run: none)",
     )
     group.add_argument("--ablation", action="store_true", help="train it on prices alone and on filings alone too")
+    group.add_argument(
+        "--placebo",
+        metavar="K",
+        help="train it K times more, at least 20, on labels dealt out anew: what would luck score?",
+    )
     group.add_argument("--jobs", metavar="N", help="training processes (default: all cores)")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,16 @@ from engine.features import Columns
 from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
 from engine.settings import Settings
 from engine.trading import first_traded_session
-from feeds.panel import PricePanel
+from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
 from models.spec import FULL_BASELINES, ModelSpec
+from models.trials import Trials, count_trial, known_trials, trial_digest
+
+if TYPE_CHECKING:
+    from models.comparison import Trained
+    from models.controls import Placebo
+    from models.training import WalkForwardResult
 
 SEED_MEASURES = ("information_coefficient", "log_loss", "balanced_accuracy", "direction_auc", "spread_bps")
 
@@ -33,7 +39,8 @@ class Model:
     predictions : SavedPredictions
     evaluation : mapping
         The manifest's ``model`` entry, with ``pooled``, ``years`` and ``folds``; of a model trained here
-        also ``baselines``, ``verdict``, ``seeds`` and, when asked for, ``ablation``.
+        also ``baselines``, ``verdict``, ``seeds`` and, when asked for, ``ablation`` and ``placebo``; with a
+        cache also ``trials``.
     warnings : list of str
     """
 
@@ -55,36 +62,90 @@ def make_model(
 
     `notes` say what the data are; the model's card repeats them.
     """
-    from models.comparison import ablation, rivals, verdict
+    from models.controls import check_placebo
     from models.saved_model import write_model
-    from models.training import WalkForwardResult, walk_forward
+    from models.training import walk_forward
 
     cache = Path(settings.cache) if settings.cache else None
+    if settings.placebo:
+        check_placebo(panel, spec)
 
     def train(one: ModelSpec) -> WalkForwardResult:
         return walk_forward(
             panel, columns.model, one, seed=settings.seed, jobs=settings.jobs, cache=cache, progress=progress
         )
 
-    result, against = train(spec), settings.against or ()
-    found = rivals(result, against, train)
-    evaluation = {
+    result = train(spec)
+    trials = _counted(cache, panel, columns.model, spec, settings.seed)
+    warnings = [*result.warnings, *(trials.warnings if trials else ())]
+    evaluation = {**_own_measures(settings, result), **_compared(settings, result, train)}
+    if trials is not None:
+        evaluation["trials"] = trials.as_dict()
+    if settings.placebo:
+        draws = _placebo(settings, spec, panel, columns.model, cache, progress)
+        evaluation["placebo"] = draws.beside(result.pooled.information_coefficient)
+    if models is not None:
+        about = {"evaluation": evaluation, "notes": notes, "warnings": warnings, "panel_sha256": panel.digest()}
+        write_model(result.predictor, models, about)
+    return Model(result.predictions, evaluation, warnings)
+
+
+def _own_measures(settings: Settings, result: WalkForwardResult) -> dict[str, Any]:
+    return {
         "name": settings.model,
-        "spec": spec.as_dict(),
+        "spec": result.predictor.spec.as_dict(),
         "pooled": result.pooled.as_dict(),
         "years": [{"year": year, **_without_bins(measures.as_dict())} for year, measures in result.measured.years],
         "folds": [fold.as_dict() for fold in result.folds],
         "seeds": seed_spread([seed.as_dict() for seed in result.seeds]),
+    }
+
+
+def _compared(settings: Settings, result: WalkForwardResult, train: Trained) -> dict[str, Any]:
+    """Train the baselines, and the variants of an ablation, and set the model beside them."""
+    from models.comparison import ablation, rivals, verdict
+
+    against = settings.against or ()
+    found = rivals(result, against, train)
+    compared: dict[str, Any] = {
         "baselines": [_without_bins_of_pooled(rival.as_dict()) for rival in found],
         "against": list(against),
         "verdict": verdict(found, against),
     }
     if settings.ablation:
-        evaluation["ablation"] = [_without_bins_of_pooled(row.as_dict()) for row in ablation(result, train)]
-    if models is not None:
-        about = {"evaluation": evaluation, "notes": notes, "warnings": result.warnings, "panel_sha256": panel.digest()}
-        write_model(result.predictor, models, about)
-    return Model(result.predictions, evaluation, result.warnings)
+        compared["ablation"] = [_without_bins_of_pooled(row.as_dict()) for row in ablation(result, train)]
+    return compared
+
+
+def _placebo(
+    settings: Settings,
+    spec: ModelSpec,
+    panel: PricePanel,
+    features: FeaturePanel,
+    cache: Path | None,
+    progress: Progress,
+) -> Placebo:
+    from models.controls import placebo
+
+    return placebo(
+        panel,
+        features,
+        spec,
+        draws=settings.placebo or 0,
+        seed=settings.seed,
+        jobs=settings.jobs,
+        cache=cache,
+        progress=progress,
+    )
+
+
+def _counted(
+    cache: Path | None, panel: PricePanel, features: FeaturePanel, spec: ModelSpec, seed: int
+) -> Trials | None:
+    """Count this specification among those tried on these prices; None where no cache remembers them."""
+    if cache is None:
+        return None
+    return count_trial(cache / "trials", panel.digest(), trial_digest(spec, seed, features), spec, seed)
 
 
 def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, panel: PricePanel) -> Model:
@@ -97,8 +158,12 @@ def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, pa
         "horizon": horizon,
         **evaluation_of(saved, panel, horizon, spec.gap_sessions),
     }
-    start = first_traded_session(settings, panel, saved)
-    return Model(saved, evaluation, warnings_of(saved, path, panel, start, horizon))
+    warnings = warnings_of(saved, path, panel, first_traded_session(settings, panel, saved), horizon)
+    if settings.cache:
+        trials = known_trials(Path(settings.cache) / "trials", panel.digest())
+        evaluation["trials"] = trials.as_dict()
+        warnings += trials.warnings
+    return Model(saved, evaluation, warnings)
 
 
 def default_against(spec: ModelSpec) -> tuple[str, ...]:

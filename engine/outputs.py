@@ -23,6 +23,7 @@ from engine.settings import Settings
 from engine.trading import Trading, benchmark_name
 from feeds.insider import filings_known
 from feeds.progress import Progress
+from models.luck_wording import placebo_sentence, trials_sentence
 
 FILES = {
     "tearsheet.html": "the quantstats page, for a wide screen",
@@ -64,7 +65,13 @@ def write_json(value: Mapping[str, Any], path: Path) -> None:
 def write_evaluation(model: Mapping[str, Any], folder: Path) -> None:
     """Write evaluation.json and the same figures for a reader, evaluation.md."""
     write_json(model, folder / "evaluation.json")
-    sentences = (model_verdict(model.get("pooled")), comparison_sentence(model), seeds_sentence(model))
+    sentences = (
+        model_verdict(model.get("pooled")),
+        comparison_sentence(model),
+        seeds_sentence(model),
+        placebo_sentence(model),
+        trials_sentence(model),
+    )
     write_text(folder / "evaluation.md", markdown(model, sentences))
 
 
@@ -99,6 +106,7 @@ def write_pages(
         benchmark=trading.benchmark,
         benchmark_name=benchmark_name(settings),
         model=model,
+        luck=(placebo_sentence(model), trials_sentence(model)),
         notes=inputs.notes,
         warnings=warnings,
         caveats=coverage_caveats(inputs, trading.result.equity.index),
@@ -197,7 +205,13 @@ def model_lines(model: Mapping[str, Any]) -> str:
         f"\n\nmodel, out of sample: log-loss {pooled['log_loss']:.4f} (class prior {pooled['prior_log_loss']:.4f}), "
         f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), {ranking}"
     )
-    return told + (f"\nmodel {model['verdict']}" if model.get("verdict") else "")
+    return told + (f"\nmodel {model['verdict']}" if model.get("verdict") else "") + _luck_lines(model)
+
+
+def _luck_lines(model: Mapping[str, Any]) -> str:
+    """Return what luck could give: of a placebo, and of many tries; one try needs no line on the screen."""
+    many = ((model.get("trials") or {}).get("of") or 0) > 1
+    return "".join(f"\n{text}" for text in (placebo_sentence(model), trials_sentence(model) if many else "") if text)
 
 
 def comparison_lines(model: Mapping[str, Any]) -> str:

@@ -71,7 +71,8 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         extra = getattr(strategy[0], "insider_columns", ())
         inputs, columns, model = _prepared(settings, spec, progress, stages, extra=extra, saved=saved)
         with stages("backtest"):
-            trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress)
+            tried = (model.evaluation.get("trials") or {}).get("of")
+            trading = trade(settings, strategy, inputs, columns.feed, model.predictions, progress, tried=tried)
         warnings = [*inputs.warnings, *model.warnings, *trading.warnings]
         with stages("report"):
             write_tables(trading, folder)
@@ -135,7 +136,8 @@ def check_against(settings: Settings) -> None:
 
 def check_nothing_to_train(settings: Settings) -> None:
     """Refuse what must be trained to be compared with, where predictions are read from a file."""
-    for name, given in (("against", settings.against), ("ablation", settings.ablation)):
+    asked = {"against": settings.against, "ablation": settings.ablation, "placebo": settings.placebo}
+    for name, given in asked.items():
         if settings.predictions is not None and given:
             raise InputError(
                 f"`--{name}`: expected none with `--predictions`, which trains nothing, received it beside "

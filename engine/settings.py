@@ -22,6 +22,7 @@ FILINGS_SOURCES = ("openinsider", "sec-quarterly")
 PRICE_SOURCES = ("synthetic", "csv", "parquet", "yahoo")
 PRICE_FORMS = "synthetic, csv:DIR, parquet:FILE|DIR or yahoo"
 _WITHOUT_PLACE = ("synthetic", "yahoo")
+FEWEST_PLACEBO_FITS = 20
 # How each setting is written in a file and, with dashes, on the command line.
 _NAMES = {"first": "from", "last": "to"}
 # Where files are kept and how fast they come does not change the result, so config.toml leaves it out.
@@ -56,6 +57,8 @@ class Settings:
         ``train`` compares with logistic regression and gradient boosting, ``run`` with neither.
     ablation : bool
         Whether the model is also trained on prices alone and on filings alone.
+    placebo : int or None
+        Fits of the same model on labels dealt out anew, which say what luck would score; None for none.
     predictions : str or None
         Saved predictions to trade instead of training.
     strategy : str
@@ -101,6 +104,7 @@ class Settings:
     seeds: int | None = None
     against: tuple[str, ...] | None = None
     ablation: bool = False
+    placebo: int | None = None
     predictions: str | None = None
     strategy: str = "lstm_insider"
     cash: float = 1_000_000.0
@@ -403,6 +407,19 @@ def _whole(minimum: int) -> Callable[[str, Any], int]:
     return check
 
 
+def _placebo(label: str, value: Any) -> int | None:
+    try:
+        fits = _whole(0)(label, value)
+    except InputError:
+        fits = -1
+    if fits == 0 or fits >= FEWEST_PLACEBO_FITS:
+        return fits or None
+    raise InputError(
+        f"`{label}`: expected at least {FEWEST_PLACEBO_FITS} fits, because fewer have no 95th percentile, or 0 for "
+        f"none, received {value!r}"
+    )
+
+
 def _names(label: str, value: Any) -> tuple[str, ...]:
     """Accept a list, or "a,b"; "none" is an empty list."""
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
@@ -438,6 +455,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "seeds": _whole(1),
     "against": _names,
     "ablation": _flag,
+    "placebo": _placebo,
     "predictions": _existing_file,
     "strategy": _text,
     "cash": _number(0, above=True),

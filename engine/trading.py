@@ -123,8 +123,12 @@ def trade(
     columns: FeaturePanel,
     predictions: SavedPredictions,
     progress: Progress,
+    tried: int | None = None,
 ) -> Trading:
-    """Run the backtest from the first session that counts and measure it against its benchmark."""
+    """Run the backtest from the first session that counts and measure it against its benchmark, and against luck.
+
+    `tried` is the number of specifications tried on these prices; None where nobody counted.
+    """
     panel = inputs.panel
     start = first_traded_session(settings, panel, predictions)
     whole = run_backtest(
@@ -146,7 +150,7 @@ def trade(
     result = replace(whole, equity=whole.equity.loc[start:])
     series = benchmark(settings, panel, start, inputs.membership)
     slippage = settings.slippage_bps / 1e4
-    metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage_frac=slippage)
+    metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage, tried)
     if settings.slippage is not None:  # no single fraction: what the broker counted
         metrics["slippage_usd"] = float(result.orders["slippage"].sum())
     return Trading(result, series, metrics, benchmark_warnings(settings))

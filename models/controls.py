@@ -11,10 +11,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,12 @@ from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress, silent
 from models.bar_table import BarTable
-from models.evaluation import daily_information_coefficients
-from models.fold_training import TrainingData, train_folds
+from models.fold_training import TrainingData
 from models.labels import ForwardReturns, forward_returns
+from models.ranking_measures import FEWEST_RANKED
 from models.spec import ModelSpec
-from models.walk_forward_predictor import FoldModel, WalkForwardPredictor, panel_volatility
+from models.training import fit_folds, unsealed
+from models.walk_forward_predictor import panel_volatility
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,53 @@ class Placebo:
 
     @property
     def bound(self) -> float:
-        """The 95th percentile: what luck exceeds once in twenty times."""
-        return float(np.quantile(self.coefficients, 0.95))
+        """What luck exceeds once in twenty times: the 95th percentile, by K + 1 parts between K draws.
+
+        By that rule one more draw exceeds it with a chance of 5 %, from 19 draws on; a rule that ends at the
+        highest draw lets twice as many through when there are 20.
+
+        Source: E. J. Gumbel (1958), Statistics of Extremes, 1.2 (plotting position k / (K + 1)).
+        """
+        return float(np.quantile(self.coefficients, 0.95, method="weibull"))
 
     @property
     def is_centred(self) -> bool:
         """True where the mean lies within three standard errors of 0: the method finds nothing in nothing."""
         error = self.coefficients.std(ddof=1) / np.sqrt(len(self.coefficients))
         return bool(abs(self.coefficients.mean()) <= 3 * error)
+
+    def beside(self, coefficient: float) -> dict[str, Any]:
+        """Return the evaluation's entry ``placebo``: the draws, and whether the real `coefficient` beats them.
+
+        ``beats`` is None where either has no coefficient.
+        """
+        known = bool(np.isfinite([coefficient, *self.coefficients]).all())
+        return {
+            "draws": len(self.coefficients),
+            "mean": float(self.coefficients.mean()),
+            "sd": float(self.coefficients.std(ddof=1)),
+            "bound_95": self.bound,
+            "information_coefficient": coefficient,
+            "beats": coefficient > self.bound if known else None,
+            "at_least_as_high": int((self.coefficients >= coefficient).sum()),
+            "centred": self.is_centred,
+            "coefficients": self.coefficients.tolist(),
+        }
+
+
+def check_placebo(panel: PricePanel, spec: ModelSpec) -> None:
+    """Refuse a placebo of a fixed rule, or where no session has stocks to deal labels among; raises InputError."""
+    if spec.quick:
+        raise InputError(
+            f"`placebo`: expected a model that learns its score from labels, received {spec.family}, whose ranking is "
+            "a fixed rule; leave it out"
+        )
+    count = int(panel.traded.sum(axis=1).max(initial=0))
+    if count < FEWEST_RANKED:
+        raise InputError(
+            f"`placebo`: expected sessions with at least {FEWEST_RANKED} stocks, among which labels can be dealt out, "
+            f"received at most {count}; leave it out, or use more tickers"
+        )
 
 
 def placebo(
@@ -128,16 +168,18 @@ def placebo(
     draws: int = 20,
     seed: int = 0,
     jobs: int = 1,
+    cache: Path | None = None,
     progress: Progress = silent,
 ) -> Placebo:
     """Train on permuted labels, again and again, and measure against what really came.
 
     Parameters
     ----------
-    panel, features, spec
-        As for `models.training.walk_forward`; a small model gives the same answer sooner.
+    panel, features, spec, cache
+        As for `models.training.walk_forward`. The cache names a network by its labels too, so each draw's are
+        found again, and more draws later train only what is new.
     draws : int
-        Fits, at least 2; 20 are the fewest from which a 95th percentile can be read.
+        Fits, at least 2; 20 are the fewest from which a 95th percentile can be read. Each costs one training.
     seed : int
         Of the permutations and of the training.
     jobs : int
@@ -148,18 +190,20 @@ def placebo(
     Raises
     ------
     InputError
-        For fewer than 2 draws, or as `walk_forward`.
+        For fewer than 2 draws or 5 stocks, for a baseline that is a fixed rule, or as `walk_forward`.
     """
     if draws < 2:
         raise InputError(f"`draws`: expected at least 2 fits, received {draws}")
     spec.require_names(len(panel.tickers))
+    check_placebo(panel, spec)
+    panel, features = unsealed(panel, features, spec)
     data = TrainingData.of(panel, features, spec)
     coefficients = []
-    for draw in progress(range(draws), "placebo", draws):
+    for draw in progress(range(draws), "placebo fits", draws):
         rng = np.random.default_rng((seed, draw))
         dealt = replace(data, returns=permuted_returns(data.returns, rng))
-        score = _scores(dealt, panel, features, spec, seed=seed + draw, jobs=jobs)
-        coefficients.append(_mean_coefficient(score, data.table.unflatten(data.returns.plain)))
+        fit = fit_folds(dealt, panel, features, spec, seed=seed + draw, jobs=jobs, cache=cache, progress=silent)
+        coefficients.append(_mean(fit.measured.coefficients))
     return Placebo(np.array(coefficients))
 
 
@@ -175,19 +219,6 @@ def delayed_returns(panel: PricePanel, spec: ModelSpec, bars: int) -> np.ndarray
     return table.unflatten(late)
 
 
-def _scores(
-    data: TrainingData, panel: PricePanel, features: FeaturePanel, spec: ModelSpec, *, seed: int, jobs: int
-) -> np.ndarray:
-    with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
-        scratch = Path(folder)
-        trained = train_folds(
-            data, spec, seed=seed, jobs=jobs, results=scratch / "folds", scratch=scratch, progress=silent
-        )
-    models = tuple(FoldModel(f.fold, f.preprocess, f.limits, tuple(n.network for n in nets)) for f, nets in trained)
-    predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
-    return predictor.predict_panel(panel, features).matrix("score", panel.sessions, panel.tickers)
-
-
-def _mean_coefficient(score: np.ndarray, realised: np.ndarray) -> float:
-    daily = daily_information_coefficients(score, realised)
-    return float(np.nanmean(daily))
+def _mean(coefficients: np.ndarray) -> float:
+    known = coefficients[np.isfinite(coefficients)]
+    return float(known.mean()) if len(known) else np.nan

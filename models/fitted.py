@@ -33,8 +33,12 @@ class Fitted(Protocol):
     def probabilities(self, raw: np.ndarray) -> np.ndarray:
         """Return the calibrated probabilities of the four classes, [..., K] to [..., 4]."""
 
-    def expected(self, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """Return the expected target, [..., K] to [...]; `means` are the classes' mean targets in training."""
+    def expected(self, raw: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return the expected target, [..., K] to [...].
+
+        `probabilities` are those of `raw`, so that nobody computes them twice; `means` are the classes' mean
+        targets in training.
+        """
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all that was fitted, by name, as an npz holds it."""
@@ -42,7 +46,8 @@ class Fitted(Protocol):
 
 def outcome(model: Fitted, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Return four probabilities and the expected target side by side, [..., K] to [..., 5]."""
-    return np.concatenate([model.probabilities(raw), model.expected(raw, means)[..., None]], axis=-1)
+    probabilities = model.probabilities(raw)
+    return np.concatenate([probabilities, model.expected(raw, probabilities, means)[..., None]], axis=-1)
 
 
 def restore(arrays: Mapping[str, np.ndarray]) -> Fitted:

@@ -56,9 +56,9 @@ class Logistic(Lagged):
         """Return the calibrated probabilities."""
         return np.asarray(softmax(raw / self.temperature, axis=-1))
 
-    def expected(self, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
+    def expected(self, raw: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return the expected target."""
-        return np.asarray(self.probabilities(raw) @ means)
+        return np.asarray(probabilities @ means)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from models.luck_wording import placebo_sentence, trials_sentence
 from models.spec import ModelSpec
 
 _LABELS = {
@@ -28,8 +29,8 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
     model_id : str
     spec : ModelSpec
     about : mapping
-        ``evaluation`` (the manifest's ``model`` entry), ``notes`` and ``warnings`` (lists of str),
-        ``panel_sha256`` and ``trials``, each optional.
+        ``evaluation`` (the manifest's ``model`` entry), ``notes`` and ``warnings`` (lists of str)
+        and ``panel_sha256``, each optional.
     """
     evaluation = about.get("evaluation") or {}
     parts = [
@@ -48,8 +49,8 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
         "## Out of sample",
         _measures(evaluation),
         f"Verdict: the model {evaluation['verdict']}" if evaluation.get("verdict") else "Verdict: none was asked for.",
-        f"Trials: {about.get('trials', 'not counted')}. Whoever tries many and keeps the best must expect less.",
-        "Placebo: none with this model; the project's own controls are in `tests/models` and `benchmarks/README.md`.",
+        trials_sentence(evaluation),
+        placebo_sentence(evaluation) or "Placebo: none was asked for (`train --placebo 20`).",
         "## Known weaknesses",
         _bullets(about.get("warnings") or ["None was noticed in training."]),
     ]

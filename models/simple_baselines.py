@@ -32,7 +32,7 @@ class _Stateless(Lagged):
         """Return the probabilities."""
         return raw
 
-    def expected(self, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
+    def expected(self, raw: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return 0: no opinion on direction."""
         return np.zeros(raw.shape[:-1])
 
@@ -85,7 +85,7 @@ class Persistence(_Stateless):
         last = last_class(rows[:, 0], self.lower, self.upper)
         return (1 - self.repeat) * self.shares + self.repeat * np.eye(len(CLASS_NAMES))[last]
 
-    def expected(self, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
+    def expected(self, raw: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return the expected target beyond that of the shares alone."""
         return np.asarray((raw - self.shares) @ means)
 
@@ -120,7 +120,7 @@ class Reversal(Lagged):
         """Return the calibrated probabilities."""
         return self.linear.probabilities(raw[..., :4])
 
-    def expected(self, raw: np.ndarray, means: np.ndarray) -> np.ndarray:
+    def expected(self, raw: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Return minus the return, in the size of the regression's slope at its middle, whatever that one's sign."""
         middle = self.linear.probabilities(self.linear.bias)
         kernel = self.linear.kernel[0] / self.linear.temperature

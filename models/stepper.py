@@ -170,9 +170,9 @@ class Network:
         shares = np.exp((logits - logits.max(axis=-1, keepdims=True)) / self.temperature)
         return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
-    def expected(self, logits: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """Return the expected target, [..., 4] to [...]; `means` are the classes' mean targets in training."""
-        return np.asarray(self.probabilities(logits) @ means)
+    def expected(self, logits: np.ndarray, probabilities: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return the expected target, [..., 4] to [...], as `models.fitted.Fitted` has it."""
+        return np.asarray(probabilities @ means)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights by name, as an npz holds them."""

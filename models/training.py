@@ -20,6 +20,7 @@ from models.fold_report import FoldReport
 from models.fold_training import PreparedFold, TrainingData, train_folds
 from models.folds import usable_sessions
 from models.measured import Measured, Question
+from models.network import FittedNetwork
 from models.predictions import SavedPredictions
 from models.spec import ModelSpec
 from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
@@ -97,8 +98,42 @@ def walk_forward(
         If a training process is killed.
     """
     spec.require_names(len(panel.tickers))
-    panel, features = _unsealed(panel, features, spec)
+    panel, features = unsealed(panel, features, spec)
     data = TrainingData.of(panel, features, spec)
+    fit = fit_folds(data, panel, features, spec, seed=seed, jobs=jobs, cache=cache, progress=progress)
+    return WalkForwardResult(
+        predictor=fit.predictor,
+        predictions=fit.predictions,
+        folds=[FoldReport.of(fold, networks, fit.measured) for fold, networks in fit.trained],
+        measured=fit.measured,
+        seeds=_each_seed(fit.predictor, panel, features, fit.question),
+        warnings=_held_warnings([fold for fold, _ in fit.trained]) + _coverage_warnings(data, spec),
+    )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Trained folds, and what they predict out of sample beside what came."""
+
+    trained: list[tuple[PreparedFold, list[FittedNetwork]]]
+    predictor: WalkForwardPredictor
+    predictions: SavedPredictions
+    question: Question
+    measured: Measured
+
+
+def fit_folds(
+    data: TrainingData,
+    panel: PricePanel,
+    features: FeaturePanel,
+    spec: ModelSpec,
+    *,
+    seed: int,
+    jobs: int,
+    cache: Path | None,
+    progress: Progress,
+) -> Fit:
+    """Train every fold of `data` and predict `panel`; `data` may have other labels than the panel's own."""
     with tempfile.TemporaryDirectory(prefix="insider-swing-") as folder:
         scratch = Path(folder)
         results = (cache or scratch) / "folds"
@@ -107,15 +142,7 @@ def walk_forward(
     predictor = WalkForwardPredictor(spec, data.names, panel.sessions, models)
     predictions = predictor.predict_panel(panel, features)
     question = Question(spec.horizon, spec.gap_sessions, spec.label, {m.fold.number: m.limits for m in models})
-    measured = Measured.of(panel, predictions, question)
-    return WalkForwardResult(
-        predictor=predictor,
-        predictions=predictions,
-        folds=[FoldReport.of(fold, networks, measured) for fold, networks in trained],
-        measured=measured,
-        seeds=_each_seed(predictor, panel, features, question),
-        warnings=_held_warnings([fold for fold, _ in trained]) + _coverage_warnings(data, spec),
-    )
+    return Fit(trained, predictor, predictions, question, Measured.of(panel, predictions, question))
 
 
 def _each_seed(
@@ -128,7 +155,7 @@ def _each_seed(
     return [Measured.of(panel, one.predict_panel(panel, features), question).pooled for one in alone]
 
 
-def _unsealed(panel: PricePanel, features: FeaturePanel, spec: ModelSpec) -> tuple[PricePanel, FeaturePanel]:
+def unsealed(panel: PricePanel, features: FeaturePanel, spec: ModelSpec) -> tuple[PricePanel, FeaturePanel]:
     """Drop the sessions that `holdout_from` seals, as if they had not happened yet."""
     count = usable_sessions(panel.sessions, spec)
     if count in (0, len(panel.sessions)):  # of none, the folds say what is missing

@@ -180,7 +180,9 @@ def test_train_of_saved_predictions_is_refused(tmp_path: Path, capsys: pytest.Ca
     expect_mistake(["train", "--predictions", "p.parquet"], "`train`: expected no `--predictions`", capsys)
 
 
-@pytest.mark.parametrize("words", [["--against", "logistic"], ["--ablation"]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "words", [["--against", "logistic"], ["--ablation"], ["--placebo", "20"]], ids=lambda words: words[0]
+)
 def test_run_of_saved_predictions_beside_what_must_be_trained_is_refused(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -81,3 +81,11 @@ def test_folds_table_without_folds_is_none():
 def test_metrics_table_a_probability_is_never_certain():
     rows = {row[0]: row[1] for row in metrics_table({"probability_of_skill": 0.99999}, True).rows}
     assert rows["Probability that the true Sharpe ratio exceeds 0"].replace("\xa0", " ") == "> 99.9 %"
+
+
+def test_metrics_table_names_the_luck_of_many_tries_only_where_there_were_many():
+    figures = {"tried": 7, "luck_sharpe": 0.62, "deflated_sharpe": 0.815}
+    rows = {row[0]: row[1].replace("\xa0", " ") for row in metrics_table(figures, True).rows}
+    assert rows["Sharpe ratio of the best of 7 tries by luck alone"] == "0.62"
+    assert rows["Probability that the true one exceeds that (deflated)"] == "81.5 %"
+    assert not [row for row in metrics_table(figures | {"tried": 1}, True).rows if "luck" in row[0]]

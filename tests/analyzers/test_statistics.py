@@ -151,6 +151,26 @@ def test_deflated_sharpe_gives_the_published_example():
     )
 
 
+def test_luck_of_many_sets_the_best_of_independent_tries_as_threshold():
+    excess = np.random.default_rng(3).normal(0.001, 0.01, 1250)
+    found = statistics.luck_of_many(excess, 100)
+    best = statistics.expected_maximum_sharpe(1 / 1249, 100)
+    # The expected maximum of 100 standard normal draws is about 2.51 (Harter 1961); the formula approximates it.
+    assert best * math.sqrt(1249) == pytest.approx(2.51, abs=0.03)
+    assert found["luck_sharpe"] == pytest.approx(best * math.sqrt(252))
+    assert found["deflated_sharpe"] == statistics.probabilistic_sharpe(*statistics.moments(excess), threshold=best)
+    assert found["tried"] == 100
+
+
+def test_luck_of_many_of_one_try_is_the_probabilistic_sharpe_and_of_none_unknown():
+    excess = np.random.default_rng(3).normal(0.001, 0.01, 300)
+    one = statistics.luck_of_many(excess, 1)
+    assert one["luck_sharpe"] == 0.0
+    assert one["deflated_sharpe"] == statistics.probabilistic_sharpe(*statistics.moments(excess))
+    assert statistics.luck_of_many(excess, None) == {"tried": None, "luck_sharpe": None, "deflated_sharpe": None}
+    assert statistics.luck_of_many(np.zeros(300), 5)["deflated_sharpe"] is None
+
+
 def test_sharpe_error_of_normal_returns_is_that_of_lo():
     assert statistics.sharpe_error(0.1, 0.0, 3.0, 501) == pytest.approx(math.sqrt((1 + 0.1**2 / 2) / 500))
 

@@ -35,6 +35,14 @@ def test_verdict_interval_above_zero_claims_skill_only_for_a_single_try():
     assert said(sharpe_low=0.1).endswith("more than luck alone would give, if this was the only strategy tried.")
 
 
+def test_verdict_of_the_best_of_many_deflates_the_sharpe_ratio():
+    assert said(sharpe_low=0.1, tried=7, luck_sharpe=0.62, deflated_sharpe=0.815).endswith(
+        "more than luck alone would give, had it been the only one tried. But 7 specifications were tried on these "
+        "prices, as far as is known; by luck alone the best of so many would show a Sharpe ratio of 0.62, and the true "
+        "one exceeds that with a probability of 81.5 %."
+    )
+
+
 def test_verdict_interval_below_zero_says_worse_than_luck():
     assert said(sharpe=-2.0, sharpe_low=-3.0, sharpe_high=-1.0).endswith("−1.00: worse than luck alone would give.")
 

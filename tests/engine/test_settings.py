@@ -52,6 +52,8 @@ def test_resolve_flag_that_names_another_strategy_or_model_drops_the_files_value
         ({"cash": "nan"}, r"`--cash`: expected a number above 0, received 'nan'"),
         ({"cash": "inf"}, r"`--cash`: expected a number above 0, received 'inf'"),
         ({"commission_bps": "-1"}, r"`--commission-bps`: expected a number from 0 to 10000, received '-1'"),
+        ({"placebo": "19"}, r"`--placebo`: expected at least 20 fits, because .*, or 0 for none, received '19'"),
+        ({"placebo": 20.5}, r"`--placebo`: expected at least 20 fits"),
         ({"seeds": "0"}, r"`--seeds`: expected a whole number from 1, received '0'"),
         ({"seed": "1.5"}, r"`--seed`: expected a whole number from 0, received '1.5'"),
         ({"predictions": "/nowhere"}, r"`--predictions`: expected an existing file, received '/nowhere'"),
@@ -126,3 +128,9 @@ def test_default_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert default_cache() == tmp_path / "insider-swing"
     assert resolve({"cache": "none"}).cache is None
     assert Settings().cache is None
+
+
+def test_resolve_placebo_of_no_fits_is_none_and_of_twenty_is_kept():
+    assert resolve({"placebo": "0"}).placebo is None
+    assert "placebo" not in resolve({}).as_dict()
+    assert resolve({"placebo": "20"}).as_dict()["placebo"] == 20

@@ -141,7 +141,7 @@ def test_persistence_puts_what_repeats_on_the_last_class():
     model = Persistence(np.full(4, 0.25), lower=-0.5, upper=0.6, repeat=0.1)
     raw = model.outputs(np.array([[-0.5], [-0.4], [0.2], [0.6]]))
     np.testing.assert_allclose(raw, np.full((4, 4), 0.225) + 0.1 * np.eye(4))
-    np.testing.assert_allclose(model.expected(raw, MEANS), 0.1 * (MEANS - MEANS.mean()))
+    np.testing.assert_allclose(model.expected(raw, raw, MEANS), 0.1 * (MEANS - MEANS.mean()))
     assert last_class(np.array([-9.0, 0.0, 0.1, 9.0]), -0.5, 0.6).tolist() == [0, 1, 2, 3]
 
 
@@ -159,7 +159,8 @@ def test_reversal_scores_minus_the_return_whatever_the_window_showed():
     for sign in (1, -1):
         linear = Logistic(sign * np.array([[0.3, 0.1, -0.1, -0.3]]), np.zeros(4))
         model = Reversal(linear)
-        score = model.expected(model.outputs(np.array([[-2.0], [0.0], [1.0]])), MEANS)
+        raw = model.outputs(np.array([[-2.0], [0.0], [1.0]]))
+        score = model.expected(raw, model.probabilities(raw), MEANS)
         # d/dx of softmax(kernel x) @ means at 0 = mean(kernel * means) = -0.205 for sign 1.
         np.testing.assert_allclose(score, 0.205 * np.array([2.0, 0.0, -1.0]), atol=1e-12)
 
@@ -168,7 +169,7 @@ def test_volatility_moves_the_outer_classes_together_and_ranks_nothing():
     model = Volatility(np.array([0.2, 0.3, 0.3, 0.2]), np.array([1.0]), np.array(0.0))
     raw = model.outputs(np.array([[0.0], [np.log(3)]]))
     np.testing.assert_allclose(raw, [[0.25, 0.25, 0.25, 0.25], [0.375, 0.125, 0.125, 0.375]])
-    np.testing.assert_array_equal(model.expected(raw, MEANS), [0, 0])
+    np.testing.assert_array_equal(model.expected(raw, raw, MEANS), [0, 0])
 
 
 def test_lagged_base_names_what_a_subclass_lacks():

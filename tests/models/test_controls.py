@@ -7,8 +7,9 @@ import pytest
 
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
+from models import fold_training
 from models.bar_table import BarTable
-from models.controls import Placebo, delayed_returns, permuted_returns, placebo, prefix_differences
+from models.controls import Placebo, check_placebo, delayed_returns, permuted_returns, placebo, prefix_differences
 from models.evaluation import daily_information_coefficients
 from models.fold_training import TrainingData
 from models.planted import make_planted_market
@@ -87,7 +88,7 @@ def test_delayed_returns_are_the_next_bars_own(panel):
 
 
 @pytest.mark.xdist_group("tensorflow")
-def test_placebo_fits_find_nothing_and_repeat_themselves(panel, all_features):
+def test_placebo_fits_find_nothing_and_repeat_themselves_from_the_cache_too(panel, all_features, tmp_path, monkeypatch):
     shown = []
 
     def progress(iterable, label, total):
@@ -95,17 +96,24 @@ def test_placebo_fits_find_nothing_and_repeat_themselves(panel, all_features):
         return iterable
 
     spec = resolve("tiny", SMALL | {"test_sessions": 100})  # one fold is enough, and each fit starts TensorFlow
-    first = placebo(panel, all_features(panel), spec, draws=2, seed=5, jobs=2, progress=progress)
+    first = placebo(panel, all_features(panel), spec, draws=2, seed=5, jobs=2, progress=progress, cache=tmp_path)
     again = placebo(panel, all_features(panel), spec, draws=2, seed=5, jobs=1)
-    assert shown == [("placebo", 2)]
+    assert shown == [("placebo fits", 2)]
     assert len(set(first.coefficients)) == 2
     np.testing.assert_array_equal(first.coefficients, again.coefficients)
     assert (np.abs(first.coefficients) < 0.15).all()
+    trained = []
+    monkeypatch.setattr(fold_training, "train_in_processes", lambda tasks, jobs: (trained.append(t) for t in tasks))
+    kept = placebo(panel, all_features(panel), spec, draws=2, seed=5, cache=tmp_path)
+    assert trained == []
+    np.testing.assert_array_equal(kept.coefficients, first.coefficients)
 
 
 def test_placebo_bound_and_centre_by_hand():
     centred = Placebo(np.array([-0.02, -0.01, 0.0, 0.01, 0.02]))
-    assert centred.bound == pytest.approx(0.018)
+    assert centred.bound == 0.02  # of five draws even the highest is exceeded more often than once in twenty
+    # 20 draws: place 0.95 * 21 = 19.95 counted from 1, so 0.95 of the way from the 19th to the 20th.
+    assert Placebo(np.arange(1, 21) / 1000).bound == pytest.approx(0.01995)
     assert centred.is_centred
     assert not Placebo(np.array([0.019, 0.02, 0.021, 0.02])).is_centred
 
@@ -113,6 +121,31 @@ def test_placebo_bound_and_centre_by_hand():
 def test_placebo_of_one_fit_says_that_it_is_too_few(panel, all_features):
     with pytest.raises(InputError, match="`draws`: expected at least 2 fits, received 1"):
         placebo(panel, all_features(panel), resolve("tiny", SMALL), draws=1)
+
+
+def test_placebo_bound_is_exceeded_by_one_more_draw_of_luck_once_in_twenty_times():
+    draws = np.random.default_rng(0).normal(size=(20_000, 21))
+    exceeded = np.mean([Placebo(row[:20]).bound < row[20] for row in draws])
+    assert exceeded == pytest.approx(0.05, abs=0.005)  # three standard errors
+
+
+def test_placebo_beside_the_real_coefficient_by_hand():
+    draws = Placebo(np.arange(-9, 11) / 1000)
+    found = draws.beside(0.0095)
+    assert (found["draws"], found["at_least_as_high"], found["beats"], found["centred"]) == (20, 1, False, True)
+    assert found["mean"] == pytest.approx(0.0005)
+    assert found["sd"] == pytest.approx(np.sqrt(35) / 1000)  # of 20 consecutive numbers: n (n + 1) / 12
+    assert found["bound_95"] == pytest.approx(0.00995)
+    assert draws.beside(0.00996)["beats"] is True
+    assert draws.beside(float("nan"))["beats"] is None
+    assert len(found["coefficients"]) == 20
+
+
+def test_placebo_among_few_stocks_or_of_a_fixed_rule_is_refused(panel, make_panel):
+    with pytest.raises(InputError, match=r"`placebo`: expected sessions with at least 5 stocks.*received at most 4"):
+        check_placebo(make_panel(sessions=20, tickers=4), resolve("tiny", SMALL))
+    with pytest.raises(InputError, match=r"`placebo`: expected a model that learns.*received reversal_1, whose"):
+        check_placebo(panel, resolve("reversal_1"))
 
 
 @pytest.mark.xdist_group("tensorflow")

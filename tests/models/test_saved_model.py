@@ -12,6 +12,8 @@ import pytest
 
 from feeds.errors import InputError
 from feeds.panel import FeaturePanel
+from models.controls import Placebo
+from models.model_card import model_card
 from models.model_digests import write_sums
 from models.saved_model import read_model, write_model
 from models.walk_forward_predictor import WalkForwardPredictor
@@ -76,10 +78,20 @@ def test_saved_model_files_are_as_documented(folder: Path):
     card = (folder / "MODEL_CARD.md").read_text()
     for told in (folder.name, "no investment advice", "Universe: survivors.", "does not beat logistic", "`momentum`"):
         assert told in card
+    assert "Trials: not counted." in card
+    assert "Placebo: none was asked for" in card
     done = subprocess.run(
         ["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, check=False
     )
     assert done.returncode == 0
+
+
+def test_model_card_tells_placebo_and_trials(predictor: WalkForwardPredictor):
+    found = Placebo(np.arange(-9, 11) / 1000).beside(0.02)
+    card = model_card("abc", predictor.spec, {"evaluation": {"placebo": found, "trials": {"number": 2, "of": 3}}})
+    assert "Placebo: 20 fits of the same model" in card
+    assert "0.0200 is above that: 0 of the 20 did as well" in card
+    assert "Trials: this is the 2nd of 3 specifications" in card
 
 
 def test_read_model_changed_missing_or_new_files_are_refused(folder: Path):

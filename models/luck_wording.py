@@ -1,0 +1,67 @@
+"""What luck alone could give, in sentences: for the card, the report, evaluation.md and the screen.
+
+All take the manifest's ``model`` entry as `engine.model_stage` makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WHO_COUNTS = (
+    "Baselines, ablations and placebo fits are not counted, nor are other settings of a strategy. Whoever tries many "
+    "and keeps the best must expect less."
+)
+
+
+def placebo_sentence(model: Mapping[str, Any]) -> str:
+    """Say what the same model scored on labels without meaning, and whether the real one did better; empty without."""
+    found = model.get("placebo")
+    if not found:
+        return ""
+    head = (
+        f"Placebo: {found['draws']} fits of the same model on labels dealt out anew within each session reached a "
+        f"rank correlation of {_number(found['mean'])} on average (standard deviation {_number(found['sd'])})"
+    )
+    if found["beats"] is None:
+        return f"{head}: there is nothing to compare with."
+    word = "above" if found["beats"] else "not above"
+    told = (
+        f"{head}; luck alone exceeds {_number(found['bound_95'])} once in twenty times. The model's "
+        f"{_number(found['information_coefficient'])} is {word} that: {found['at_least_as_high']} of the "
+        f"{found['draws']} did as well or better."
+    )
+    return told if found["centred"] else f"{told} {_off_centre(found)}"
+
+
+def trials_sentence(model: Mapping[str, Any]) -> str:
+    """Say how many specifications were tried on these prices, or that nobody counts."""
+    trials = model.get("trials") or {}
+    if not trials.get("of"):
+        return "Trials: not counted. Whoever tries many and keeps the best must expect less."
+    number, total = trials.get("number"), trials["of"]
+    known = "on these prices, as far as this cache folder knows"
+    if number is None:
+        counted = "one specification was" if total == 1 else f"{total} specifications were"
+        return f"Trials: {counted} tried {known}. {_WHO_COUNTS}"
+    which = "the only specification" if total == 1 else f"the {_ordinal(number)} of {total} specifications"
+    return f"Trials: this is {which} tried {known}. {_WHO_COUNTS}"
+
+
+def _off_centre(found: Mapping[str, Any]) -> str:
+    return (
+        f"That the placebo's own mean lies more than three standard errors from 0 ({_number(found['mean'])}) says that "
+        "the method finds something where there is nothing: trust no figure of it before the cause is known."
+    )
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _number(value: float | None) -> str:
+    if value is None or value != value:
+        return "-"
+    text = f"{value:.4f}"
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")

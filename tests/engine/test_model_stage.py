@@ -1,0 +1,68 @@
+"""What the stage of the model tells of luck; the model is a rule that needs no training process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models.controls
+from engine.features import Columns, build_columns
+from engine.model_stage import Model, make_model
+from engine.settings import Settings
+from feeds.panel import PricePanel
+from feeds.progress import silent
+from models.controls import Placebo
+from models.spec import resolve
+
+SPEC = resolve(
+    "reversal_1",
+    {"train_sessions": 160, "validation_sessions": 50, "test_sessions": 60, "warm_up_bars": 60, "insider": False},
+)
+
+
+@pytest.fixture(scope="module")
+def panel(make_panel) -> PricePanel:
+    return make_panel(sessions=280, tickers=12, seed=8)
+
+
+@pytest.fixture(scope="module")
+def columns(panel: PricePanel) -> Columns:
+    return build_columns(panel, None)
+
+
+def made(panel: PricePanel, columns: Columns, cache: Path | None, **settings: Any) -> Model:
+    given = Settings(model="reversal_1", filings="none", jobs=1, cache=str(cache) if cache else None, **settings)
+    return make_model(given, SPEC, panel, columns, silent)
+
+
+def test_make_model_counts_itself_once_and_no_baseline(panel, columns, tmp_path: Path):
+    first, again, other = (made(panel, columns, tmp_path, seed=seed) for seed in (0, 0, 1))
+    assert len(first.evaluation["baselines"]) > 2
+    assert first.evaluation["trials"] == again.evaluation["trials"] == {"number": 1, "of": 1}
+    assert other.evaluation["trials"] == {"number": 2, "of": 2}
+    (ledger,) = (tmp_path / "trials").iterdir()
+    assert ledger.name == f"{panel.digest()[:32]}.jsonl"
+    ledger.write_text(ledger.read_text() + "half a li")
+    assert f"{ledger}: line 3 cannot be read" in made(panel, columns, tmp_path).warnings[-1]
+
+
+def test_make_model_without_a_cache_counts_nothing(panel, columns):
+    assert "trials" not in made(panel, columns, None).evaluation
+
+
+def test_make_model_with_a_placebo_hands_on_the_same_model_and_compares(panel, columns, tmp_path, monkeypatch):
+    asked: list[Any] = []
+
+    def draws(panel: Any, features: Any, spec: Any, **how: Any) -> Placebo:
+        asked.append((spec, how["draws"], how["seed"], how["jobs"], how["cache"]))
+        return Placebo(np.arange(-9, 11) / 1000)
+
+    monkeypatch.setattr(models.controls, "placebo", draws)
+    monkeypatch.setattr(models.controls, "check_placebo", lambda panel, spec: None)
+    evaluation = made(panel, columns, tmp_path, placebo=20, seed=3).evaluation
+    assert asked == [(SPEC, 20, 3, 1, tmp_path)]
+    assert evaluation["placebo"]["information_coefficient"] == evaluation["pooled"]["information_coefficient"]
+    assert evaluation["placebo"]["draws"] == 20
