@@ -70,6 +70,20 @@ def test_recorder_equity_gives_hand_computed_value_exposure_and_drawdown():
     assert tuple(equity.columns) == EQUITY_COLUMNS
 
 
+def test_recorder_exposure_is_of_the_strategys_own_orders():
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars([10, 20, 15, 12, 12]), name="AAA"))
+    cerebro.broker.setcash(1000.0)
+    cerebro.addstrategy(Scripted, script=BUY_AND_SELL)
+    cerebro.addstrategy(Scripted, script={1: [("buy", "AAA", {"size": 20})]})
+    cerebro.addanalyzer(Recorder, _name="recorder")
+    one, other = (strategy.analyzers.recorder.equity for strategy in cerebro.run())
+    # Both see the account, 30 shares bought at 10: worth 1300 at the close of 20.
+    assert one["value"].tolist() == other["value"].tolist() == [1000, 1300, 1150, 1090, 1090]
+    assert one["exposure"].tolist() == pytest.approx([0, 200 / 1300, 150 / 1150, 0, 0])
+    assert other["exposure"].tolist() == pytest.approx([0, 400 / 1300, 300 / 1150, 240 / 1090, 240 / 1090])
+
+
 def test_recorder_trade_carries_dates_prices_and_reasons():
     trade = run(BUY_AND_SELL, commission=0.01, AAA=bars([10, 20, 15, 12, 12])).trades.iloc[0]
     assert (trade["ticker"], trade["entry_session"], trade["exit_session"]) == ("AAA", SESSIONS[1], SESSIONS[3])
