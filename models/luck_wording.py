@@ -50,8 +50,9 @@ def trials_sentence(model: Mapping[str, Any]) -> str:
 
 def _off_centre(found: Mapping[str, Any]) -> str:
     return (
-        f"That the placebo's own mean lies more than three standard errors from 0 ({_number(found['mean'])}) says that "
-        "the method finds something where there is nothing: trust no figure of it before the cause is known."
+        f"The placebo's own mean lies more than three standard errors from 0 ({_number(found['mean'])}): what sessions "
+        "have in common ranks the stocks too, as among few stocks it can, or something is wrong with the method. "
+        "Compare the model with the bound, not with 0."
     )
 
 

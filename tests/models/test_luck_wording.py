@@ -26,7 +26,7 @@ def test_placebo_sentence_says_whether_the_model_beats_luck():
 def test_placebo_sentence_warns_of_a_placebo_that_is_off_its_centre():
     told = placebo_sentence({"placebo": Placebo(np.arange(11, 31) / 1000).beside(0.05)})
     assert "lies more than three standard errors from 0 (0.0205)" in told
-    assert told.endswith("trust no figure of it before the cause is known.")
+    assert told.endswith("Compare the model with the bound, not with 0.")
 
 
 def test_placebo_sentence_without_a_coefficient_compares_nothing():
