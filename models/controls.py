@@ -25,7 +25,7 @@ from feeds.progress import Progress, silent
 from models.bar_table import BarTable
 from models.fold_training import TrainingData
 from models.labels import ForwardReturns, forward_returns
-from models.ranking_measures import FEWEST_RANKED
+from models.ranking_measures import FEWEST_RANKED, newey_west_lags, newey_west_t
 from models.spec import ModelSpec
 from models.training import fit_folds, unsealed
 from models.walk_forward_predictor import panel_volatility
@@ -105,9 +105,12 @@ class Placebo:
     ----------
     coefficients : ndarray of float64, shape [K]
         Mean information coefficient out of sample of each fit, against the true returns.
+    common_t : float
+        HAC t of the daily coefficients averaged over the fits.
     """
 
     coefficients: np.ndarray
+    common_t: float
 
     @property
     def bound(self) -> float:
@@ -122,9 +125,13 @@ class Placebo:
 
     @property
     def is_centred(self) -> bool:
-        """True where the mean lies within three standard errors of 0: the method finds nothing in nothing."""
-        error = self.coefficients.std(ddof=1) / np.sqrt(len(self.coefficients))
-        return bool(abs(self.coefficients.mean()) <= 3 * error)
+        """True where the mean of all fits lies within three standard errors of 0: nothing is found in nothing.
+
+        The fits are no independent throws: all rank the same test sessions, and all lean on the columns that tell
+        how far a stock moves (returns are skewed, so the expected return of a class mix is too). The error is
+        therefore that of their mean from session to session, not their spread over the root of their number.
+        """
+        return bool(abs(self.common_t) <= 3)
 
     def beside(self, coefficient: float) -> dict[str, Any]:
         """Return the evaluation's entry ``placebo``: the draws, and whether the real `coefficient` beats them.
@@ -140,6 +147,7 @@ class Placebo:
             "information_coefficient": coefficient,
             "beats": coefficient > self.bound if known else None,
             "at_least_as_high": int((self.coefficients >= coefficient).sum()),
+            "common_t": self.common_t,
             "centred": self.is_centred,
             "coefficients": self.coefficients.tolist(),
         }
@@ -198,13 +206,13 @@ def placebo(
     check_placebo(panel, spec)
     panel, features = unsealed(panel, features, spec)
     data = TrainingData.of(panel, features, spec)
-    coefficients = []
+    daily = []
     for draw in progress(range(draws), "placebo fits", draws):
         rng = np.random.default_rng((seed, draw))
         dealt = replace(data, returns=permuted_returns(data.returns, rng))
         fit = fit_folds(dealt, panel, features, spec, seed=seed + draw, jobs=jobs, cache=cache, progress=silent)
-        coefficients.append(_mean(fit.measured.coefficients))
-    return Placebo(np.array(coefficients))
+        daily.append(fit.measured.coefficients)
+    return Placebo(np.array([_mean(one) for one in daily]), mean_t(np.array(daily), spec.horizon))
 
 
 def delayed_returns(panel: PricePanel, spec: ModelSpec, bars: int) -> np.ndarray:
@@ -217,6 +225,13 @@ def delayed_returns(panel: PricePanel, spec: ModelSpec, bars: int) -> np.ndarray
     for back in range(1, bars + 1):
         late[ends - back] = np.nan
     return table.unflatten(late)
+
+
+def mean_t(daily: np.ndarray, horizon: int) -> float:
+    """Return the HAC t of the mean over the fits, from their daily coefficients [K, T]."""
+    common = daily.mean(axis=0)
+    common = common[np.isfinite(common)]
+    return newey_west_t(common, newey_west_lags(len(common), horizon))
 
 
 def _mean(coefficients: np.ndarray) -> float:

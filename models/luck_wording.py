@@ -50,9 +50,9 @@ def trials_sentence(model: Mapping[str, Any]) -> str:
 
 def _off_centre(found: Mapping[str, Any]) -> str:
     return (
-        f"The placebo's own mean lies more than three standard errors from 0 ({_number(found['mean'])}): what sessions "
-        "have in common ranks the stocks too, as among few stocks it can, or something is wrong with the method. "
-        "Compare the model with the bound, not with 0."
+        f"The placebo's own mean lies more than three of its standard errors from 0 ({_number(found['mean'])}, HAC t "
+        f"{found['common_t']:.1f}): what all its fits have in common ranks the stocks, or something is wrong with the "
+        "method. Compare the model with the bound, not with 0."
     )
 
 

@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from models.accelerator import has_gpu
 from models.batches import FitData, draw_epoch
 from models.fitted import Fitted
+from models.fused_lstm import fused_lstm
 from models.labels import CLASS_NAMES
 from models.sequences import Segments
 from models.spec import ModelSpec
@@ -88,11 +89,9 @@ def _lstm(spec: ModelSpec, *, to_one: bool) -> Any:
     """Return the cheapest layer there is: of long chunks on a CPU the fused one, else Keras's, cuDNN's on a GPU."""
     import keras
 
-    from models.fused_lstm import FusedLSTM
-
     if spec.context == "windows" or has_gpu():
         return keras.layers.LSTM(spec.units, return_sequences=not to_one)
-    return FusedLSTM(spec.units, return_sequences=True)
+    return fused_lstm()(spec.units, return_sequences=True)
 
 
 def read_network(model: Any, spec: ModelSpec) -> Network:

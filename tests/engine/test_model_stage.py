@@ -58,7 +58,7 @@ def test_make_model_with_a_placebo_hands_on_the_same_model_and_compares(panel, c
 
     def draws(panel: Any, features: Any, spec: Any, **how: Any) -> Placebo:
         asked.append((spec, how["draws"], how["seed"], how["jobs"], how["cache"]))
-        return Placebo(np.arange(-9, 11) / 1000)
+        return Placebo(np.arange(-9, 11) / 1000, 0.5)
 
     monkeypatch.setattr(models.controls, "placebo", draws)
     monkeypatch.setattr(models.controls, "check_placebo", lambda panel, spec: None)

@@ -9,7 +9,15 @@ from feeds.errors import InputError
 from feeds.panel import FeaturePanel, PricePanel
 from models import fold_training
 from models.bar_table import BarTable
-from models.controls import Placebo, check_placebo, delayed_returns, permuted_returns, placebo, prefix_differences
+from models.controls import (
+    Placebo,
+    check_placebo,
+    delayed_returns,
+    mean_t,
+    permuted_returns,
+    placebo,
+    prefix_differences,
+)
 from models.evaluation import daily_information_coefficients
 from models.fold_training import TrainingData
 from models.planted import make_planted_market
@@ -110,12 +118,21 @@ def test_placebo_fits_find_nothing_and_repeat_themselves_from_the_cache_too(pane
 
 
 def test_placebo_bound_and_centre_by_hand():
-    centred = Placebo(np.array([-0.02, -0.01, 0.0, 0.01, 0.02]))
+    centred = Placebo(np.array([-0.02, -0.01, 0.0, 0.01, 0.02]), 0.0)
     assert centred.bound == 0.02  # of five draws even the highest is exceeded more often than once in twenty
     # 20 draws: place 0.95 * 21 = 19.95 counted from 1, so 0.95 of the way from the 19th to the 20th.
-    assert Placebo(np.arange(1, 21) / 1000).bound == pytest.approx(0.01995)
-    assert centred.is_centred
-    assert not Placebo(np.array([0.019, 0.02, 0.021, 0.02])).is_centred
+    assert Placebo(np.arange(1, 21) / 1000, 0.0).bound == pytest.approx(0.01995)
+    assert [Placebo(centred.coefficients, t).is_centred for t in (-3.1, -3.0, 3.0, 3.1)] == [False, True, True, False]
+
+
+def test_placebo_centre_is_judged_by_the_sessions_that_all_fits_share():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 0.1, (500, 250))  # 500 markets of 250 sessions: 20 fits that all lean on the same columns
+    found = np.array([mean_t(row + rng.normal(0, 0.02, (20, 250)), 1) for row in shared])
+    assert np.mean(np.abs(found) > 3) < 0.02  # 0.0027 if the sessions were many
+    assert np.mean(found) == pytest.approx(0, abs=0.2)
+    shifted = np.array([mean_t(row + 0.04 + rng.normal(0, 0.02, (20, 250)), 1) for row in shared])
+    assert np.mean(shifted > 3) > 0.9  # 0.04 is six standard errors
 
 
 def test_placebo_of_one_fit_says_that_it_is_too_few(panel, all_features):
@@ -125,14 +142,15 @@ def test_placebo_of_one_fit_says_that_it_is_too_few(panel, all_features):
 
 def test_placebo_bound_is_exceeded_by_one_more_draw_of_luck_once_in_twenty_times():
     draws = np.random.default_rng(0).normal(size=(20_000, 21))
-    exceeded = np.mean([Placebo(row[:20]).bound < row[20] for row in draws])
+    exceeded = np.mean([Placebo(row[:20], 0.0).bound < row[20] for row in draws])
     assert exceeded == pytest.approx(0.05, abs=0.005)  # three standard errors
 
 
 def test_placebo_beside_the_real_coefficient_by_hand():
-    draws = Placebo(np.arange(-9, 11) / 1000)
+    draws = Placebo(np.arange(-9, 11) / 1000, 0.5)
     found = draws.beside(0.0095)
     assert (found["draws"], found["at_least_as_high"], found["beats"], found["centred"]) == (20, 1, False, True)
+    assert found["common_t"] == 0.5
     assert found["mean"] == pytest.approx(0.0005)
     assert found["sd"] == pytest.approx(np.sqrt(35) / 1000)  # of 20 consecutive numbers: n (n + 1) / 12
     assert found["bound_95"] == pytest.approx(0.00995)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.fused_lstm import fused_lstm
 from models.spec import resolve
 
 BATCH, LENGTH, INPUTS, UNITS = 3, 40, 5, 7
@@ -13,10 +14,8 @@ def layers():
     """Keras's layer and the fused one, with the same weights."""
     import keras
 
-    from models.fused_lstm import FusedLSTM
-
     rng = np.random.default_rng(0)
-    made = keras.layers.LSTM(UNITS, return_sequences=True), FusedLSTM(UNITS, return_sequences=True)
+    made = keras.layers.LSTM(UNITS, return_sequences=True), fused_lstm()(UNITS, return_sequences=True)
     for layer in made:
         layer.build((BATCH, LENGTH, INPUTS))
     weights = [rng.normal(0, 0.5, value.shape) for value in made[0].get_weights()]

@@ -6,7 +6,7 @@ import pytest
 from models.controls import Placebo
 from models.luck_wording import placebo_sentence, trials_sentence
 
-DRAWS = Placebo(np.arange(-9, 11) / 100)
+DRAWS = Placebo(np.arange(-9, 11) / 100, 0.5)
 
 
 def test_placebo_sentence_says_whether_the_model_beats_luck():
@@ -24,8 +24,8 @@ def test_placebo_sentence_says_whether_the_model_beats_luck():
 
 
 def test_placebo_sentence_warns_of_a_placebo_that_is_off_its_centre():
-    told = placebo_sentence({"placebo": Placebo(np.arange(11, 31) / 1000).beside(0.05)})
-    assert "lies more than three standard errors from 0 (0.0205)" in told
+    told = placebo_sentence({"placebo": Placebo(np.arange(11, 31) / 1000, 4.2).beside(0.05)})
+    assert "lies more than three of its standard errors from 0 (0.0205, HAC t 4.2)" in told
     assert told.endswith("Compare the model with the bound, not with 0.")
 
 

@@ -87,7 +87,7 @@ def test_saved_model_files_are_as_documented(folder: Path):
 
 
 def test_model_card_tells_placebo_and_trials(predictor: WalkForwardPredictor):
-    found = Placebo(np.arange(-9, 11) / 1000).beside(0.02)
+    found = Placebo(np.arange(-9, 11) / 1000, 0.5).beside(0.02)
     card = model_card("abc", predictor.spec, {"evaluation": {"placebo": found, "trials": {"number": 2, "of": 3}}})
     assert "Placebo: 20 fits of the same model" in card
     assert "0.0200 is above that: 0 of the 20 did as well" in card
