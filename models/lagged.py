@@ -31,7 +31,7 @@ def lagged_rows(inputs: np.ndarray, first: np.ndarray, at: np.ndarray, lags: int
     """
     source = at[:, None] - np.arange(lags + 1)
     rows = np.where((source >= first[at][:, None])[:, :, None], inputs[np.maximum(source, 0)], 0)
-    return rows.reshape(len(at), -1)
+    return rows.reshape(len(at), (lags + 1) * inputs.shape[1])
 
 
 class Lagged:

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from feeds.errors import InputError
+from feeds.panel import BAR_FIELDS, FeaturePanel
 from models.batches import FitData
 from models.boosting import (
     ROUNDS,
@@ -34,6 +35,8 @@ from models.spec import FULL_BASELINES, SIMPLE_BASELINES, baseline_of, resolve
 from models.stepper import weighted_log_loss
 from models.tabular import LAGS, labelled_rows
 from models.training import walk_forward
+from models.walk_forward_predictor import FoldModel, WalkForwardPredictor
+from tests.models.conftest import cut_bars
 
 # One worker fits the baselines once for all tests of this file.
 pytestmark = pytest.mark.xdist_group("baselines")
@@ -100,6 +103,26 @@ def test_baseline_bar_by_bar_equals_whole_segments(name: str, fitted, window):
     np.testing.assert_allclose(stepped, whole, rtol=0, atol=1e-12)
     np.testing.assert_allclose(whole[:, :4].sum(axis=1), 1, atol=1e-9)
     assert (whole[:, :4] > 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_baseline_without_a_bar_in_a_block_predicts_nothing_there(name: str, fitted, panel, features):
+    """A stock may be delisted before a test block or listed after it, and newer data may begin after one."""
+    spec = baseline_of(SPEC, name)
+    data = TrainingData.of(panel, features, spec)
+    window = FoldWindow.cut(data.table, data.values, data.names, data.returns, spec, data.folds[0])
+    models = (FoldModel(fold, window.preprocess, window.limits, (fitted[name].network,)) for fold in data.folds)
+    predictor = WalkForwardPredictor(spec, data.names, panel.sessions, tuple(models))
+    bars = panel.bars("T000", features)
+    assert np.isnan(predictor.column("T000", cut_bars(bars, 150))).all()
+    early = predictor.column("T000", cut_bars(bars, 240))
+    np.testing.assert_array_equal(early, predictor.column("T000", bars)[:240])
+    later = data.folds[0].test_stop + 2  # with which the first fold has nothing to predict
+    newer = replace(
+        panel, sessions=panel.sessions[later:], **{field: getattr(panel, field)[later:] for field in BAR_FIELDS}
+    )
+    cut = FeaturePanel(newer.sessions, features.tickers, features.names, features.values[later:])
+    assert set(predictor.predict_panel(newer, cut).frame["fold"]) == {2}
 
 
 @pytest.mark.parametrize("name", NAMES)
