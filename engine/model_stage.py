@@ -20,7 +20,7 @@ from feeds.panel import FeaturePanel, PricePanel
 from feeds.progress import Progress
 from models.predictions import SavedPredictions
 from models.spec import FULL_BASELINES, ModelSpec
-from models.trials import Trials, count_trial, known_trials, trial_digest
+from models.trials import Trials, count_trial, known_trials, prices_digest, trial_digest
 
 if TYPE_CHECKING:
     from models.comparison import Trained
@@ -145,7 +145,7 @@ def _counted(
     """Count this specification among those tried on these prices; None where no cache remembers them."""
     if cache is None:
         return None
-    return count_trial(cache / "trials", panel.digest(), trial_digest(spec, seed, features), spec, seed)
+    return count_trial(cache / "trials", prices_digest(panel), trial_digest(spec, seed, features), spec, seed)
 
 
 def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, panel: PricePanel) -> Model:
@@ -160,7 +160,7 @@ def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, pa
     }
     warnings = warnings_of(saved, path, panel, first_traded_session(settings, panel, saved), horizon)
     if settings.cache:
-        trials = known_trials(Path(settings.cache) / "trials", panel.digest())
+        trials = known_trials(Path(settings.cache) / "trials", prices_digest(panel))
         evaluation["trials"] = trials.as_dict()
         warnings += trials.warnings
     return Model(saved, evaluation, warnings)

@@ -1,12 +1,14 @@
 """How many model specifications were tried on the same prices: a ledger in the cache folder.
 
 Whoever tries many models and keeps the best finds skill where there is none; how much, depends on the number of
-tries. So each specification that was trained leaves one line in ``trials/<prices>.jsonl``. The prices (with their
-sessions, so their range too) name the file. What else is chosen names the trial: every setting of the model but
-the name of its preset, the seed, and the insider columns that it saw. The same model again is no new trial.
+tries. So each specification that was trained leaves one line in ``trials/<prices>.jsonl``. The closes of the first
+half year name the file, so that a later end, or a holdout that is opened, goes on with the count. What else is
+chosen names the trial: every setting of the model but the name of its preset, the seed, and the insider columns of
+the first half year that has any. The same model again is no new trial.
 
 Baselines, ablations and placebo fits are not counted, because nobody chooses among them. What another cache
-folder saw, or a try on other prices (one session more is enough), is not known here.
+folder saw, or a try on other prices (another first session, or a stock more or less in the first half year), is
+not known here.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from feeds.errors import EnvironmentFailure
-from feeds.panel import FeaturePanel
+from feeds.panel import FeaturePanel, PricePanel
 from models.spec import INSIDER_PREFIX, ModelSpec
 
+_NAMING_SESSIONS = 120  # half a year, which every panel has that a model can be trained on
 _NOT_OF_A_TRIAL = ("name", "holdout_from", "holdout")  # what is sealed is not among the prices
 
 
@@ -51,14 +54,31 @@ class Trials:
         return {"number": self.number, "of": self.total}
 
 
+def prices_digest(panel: PricePanel) -> str:
+    """Return what names the ledger: the source's closes of the first half year, of every stock that traded then.
+
+    What comes later is left out, stocks that are listed later too: neither `--to` nor a sealed holdout changes the
+    name. Single precision, so that the last digit of an adjustment does not.
+    """
+    first = slice(0, _NAMING_SESSIONS)
+    closes = panel.source_price("close")[first].astype(np.float32)
+    sha = hashlib.sha256(panel.sessions[first].to_numpy().astype("datetime64[D]").tobytes())
+    for column in np.flatnonzero(np.isfinite(closes).any(axis=0)):
+        sha.update(panel.tickers[column].encode())
+        sha.update(np.ascontiguousarray(closes[:, column]).tobytes())
+    return sha.hexdigest()
+
+
 def trial_digest(spec: ModelSpec, seed: int, features: FeaturePanel) -> str:
-    """Return what tells one specification from another: settings, seed and insider columns."""
+    """Return what tells one specification from another: settings, seed, and the insider columns' first half year."""
     settings = {name: value for name, value in spec.as_dict().items() if name not in _NOT_OF_A_TRIAL}
     sha = hashlib.sha256(json.dumps(settings | {"seed": seed}, sort_keys=True).encode())
-    for name in spec.columns_of(features.names):
-        if name.startswith(INSIDER_PREFIX):
-            sha.update(name.encode())
-            sha.update(np.ascontiguousarray(features.values[:, :, features.names.index(name)]).tobytes())
+    insider = [name for name in spec.columns_of(features.names) if name.startswith(INSIDER_PREFIX)]
+    values = features.values[:, :, [features.names.index(name) for name in insider]]
+    told = (np.nan_to_num(values) != 0).any(axis=(1, 2))
+    first = int(told.argmax()) if told.any() else len(told)
+    sha.update(json.dumps(insider).encode())
+    sha.update(np.ascontiguousarray(_of_traders(values[first : first + _NAMING_SESSIONS])).tobytes())
     return sha.hexdigest()[:32]
 
 
@@ -70,7 +90,7 @@ def count_trial(folder: Path, prices: str, trial: str, spec: ModelSpec, seed: in
     folder : Path
         Of the ledgers; made where it is missing.
     prices : str
-        `PricePanel.digest()`.
+        `prices_digest` of the panel.
     trial : str
         `trial_digest` of `spec` and `seed`, which are written for a reader of the ledger.
 
@@ -99,6 +119,11 @@ def known_trials(folder: Path, prices: str, trial: str | None = None) -> Trials:
         for line in unreadable
     ]
     return Trials(len(known), known.index(trial) + 1 if trial in known else None, warnings)
+
+
+def _of_traders(values: np.ndarray) -> np.ndarray:
+    """Drop the stocks of which nothing is told, shape [T, N, F], so that one that is listed later changes nothing."""
+    return values[:, (np.nan_to_num(values) != 0).any(axis=(0, 2))]
 
 
 def _ledger(folder: Path, prices: str) -> Path:

@@ -16,6 +16,7 @@ from feeds.panel import PricePanel
 from feeds.progress import silent
 from models.controls import Placebo
 from models.spec import resolve
+from models.trials import prices_digest
 
 SPEC = resolve(
     "reversal_1",
@@ -44,9 +45,17 @@ def test_make_model_counts_itself_once_and_no_baseline(panel, columns, tmp_path:
     assert first.evaluation["trials"] == again.evaluation["trials"] == {"number": 1, "of": 1}
     assert other.evaluation["trials"] == {"number": 2, "of": 2}
     (ledger,) = (tmp_path / "trials").iterdir()
-    assert ledger.name == f"{panel.digest()[:32]}.jsonl"
+    assert ledger.name == f"{prices_digest(panel)[:32]}.jsonl"
     ledger.write_text(ledger.read_text() + "half a li")
     assert f"{ledger}: line 3 cannot be read" in made(panel, columns, tmp_path).warnings[-1]
+
+
+def test_make_model_with_more_sessions_goes_on_with_the_count(panel, tmp_path: Path):
+    part = panel.until(panel.sessions[-20])
+    for seed in (0, 1, 2):
+        made(part, build_columns(part, None), tmp_path, seed=seed)
+    assert made(panel, build_columns(panel, None), tmp_path, seed=2).evaluation["trials"] == {"number": 3, "of": 3}
+    assert made(panel, build_columns(panel, None), tmp_path, seed=3).evaluation["trials"] == {"number": 4, "of": 4}
 
 
 def test_make_model_without_a_cache_counts_nothing(panel, columns):

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from feeds.errors import EnvironmentFailure
 from feeds.panel import FeaturePanel
 from models.features import PRICE_COLUMNS
 from models.spec import resolve
-from models.trials import Trials, count_trial, known_trials, trial_digest
+from models.trials import Trials, count_trial, known_trials, prices_digest, trial_digest
 
 SPEC = resolve("tiny")
 PRICES = "ab" * 32
@@ -109,3 +110,29 @@ def test_trial_digest_tells_settings_seed_and_insider_columns_apart_and_nothing_
         trial_digest(replace(SPEC, insider=False), 0, features),
     ]
     assert len({digest, *others}) == 6
+
+
+def test_trial_digest_of_a_longer_history_is_the_same_until_its_first_half_year_of_filings_differs(features):
+    days = pd.bdate_range("2020-01-01", periods=300)
+    values = np.zeros((300, 3, len(features.names)))
+    values[100:, :2, -1] = 1.0
+    values[280:, 2, -1] = 1.0  # of a stock that is listed late
+    whole = FeaturePanel(days, ("A", "B", "C"), features.names, values)
+    part = FeaturePanel(days[:250], ("A", "B"), features.names, values[:250, :2])
+    assert trial_digest(SPEC, 0, part) == trial_digest(SPEC, 0, whole)
+    digest = trial_digest(SPEC, 0, part)
+    values[220, 1, -1] = 2.0
+    assert trial_digest(SPEC, 0, whole) == digest
+    values[219, 1, -1] = 2.0
+    assert trial_digest(SPEC, 0, whole) != digest
+
+
+def test_prices_digest_is_of_the_first_half_year_and_of_the_stocks_that_traded_then(make_panel):
+    panel = make_panel(sessions=200, tickers=4, seed=1, late={3: 150})
+    digest = prices_digest(panel)
+    assert prices_digest(panel.until(panel.sessions[130])) == digest
+    assert prices_digest(panel.select(panel.tickers[:3])) == digest
+    assert prices_digest(panel.select(panel.tickers[1:])) != digest
+    close = panel.close.copy()
+    close[119, 0] *= 1.01
+    assert prices_digest(replace(panel, close=close)) != digest
