@@ -28,7 +28,7 @@ def typed_value(key: str, kind: str, value: Any) -> Any:
     if kind.startswith("tuple") and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if kind == "str | None" and (value is None or isinstance(value, str | dt.date)):
-        return None if value is None else str(value)[:10]
+        return value.strftime("%Y-%m-%d") if isinstance(value, dt.date) else value
     wanted = {"tuple[str, ...]": "list of names", "str | None": "date"}.get(kind, "str" if kind in CHOICES else kind)
     raise InputError(f"model setting `{key}`: expected {wanted}, received {value!r}")
 
@@ -79,6 +79,8 @@ def _check_spans(spec: ModelSpec) -> None:
         require("seeds", spec.seeds == 1, f"1 for {spec.family}, which hardly depends on chance", spec.seeds)
     if spec.holdout_from is not None:
         require("holdout_from", _is_date(spec.holdout_from), "a date like 2023-01-01", spec.holdout_from)
+    elif spec.holdout == "open":
+        require("holdout", False, "`holdout_from` beside 'open': without a date nothing was sealed", spec.holdout)
 
 
 def require(name: str, holds: bool, expected: str, received: Any) -> None:
@@ -87,8 +89,8 @@ def require(name: str, holds: bool, expected: str, received: Any) -> None:
 
 
 def _is_date(text: str) -> bool:
+    """Return whether `text` is a date as YYYY-MM-DD, of the years that time stamps in nanoseconds hold."""
     try:
-        dt.date.fromisoformat(text)
+        return dt.date.fromisoformat(text).isoformat() == text and "1700" < text < "2262"
     except ValueError:
         return False
-    return True

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from feeds.errors import InputError
@@ -86,11 +88,34 @@ def test_resolve_overrides_are_typed():
             "model setting `holdout_from`: expected a date like 2023-01-01, received 'soon'",
         ),
         ("tiny", {"holdout_from": 7}, "model setting `holdout_from`: expected date, received 7"),
+        (
+            "tiny",
+            {"holdout_from": "2023-W01-2"},
+            "model setting `holdout_from`: expected a date like 2023-01-01, received '2023-W01-2'",
+        ),
+        ("tiny", {"holdout_from": "20230101"}, "`holdout_from`: expected a date like 2023-01-01, received '20230101'"),
+        (
+            "tiny",
+            {"holdout_from": "2023-01-01garbage"},
+            "model setting `holdout_from`: expected a date like 2023-01-01, received '2023-01-01garbage'",
+        ),
+        ("tiny", {"holdout_from": "0001-01-01"}, "`holdout_from`: expected a date like 2023-01-01, received '0001-01"),
+        (
+            "tiny",
+            {"holdout": "open"},
+            "model setting `holdout`: expected `holdout_from` beside 'open': without a date nothing was sealed, "
+            "received 'open'",
+        ),
     ],
 )
 def test_resolve_mistakes_say_what_to_do(name, overrides, message):
     with pytest.raises(InputError, match=message):
         resolve(name, overrides)
+
+
+@pytest.mark.parametrize("value", ["2023-01-03", dt.date(2023, 1, 3), dt.datetime(2023, 1, 3, 9, 30)])
+def test_resolve_a_date_of_toml_is_the_day_as_text(value):
+    assert resolve("tiny", {"holdout_from": value}).holdout_from == "2023-01-03"
 
 
 def test_require_names_few_names_point_to_the_single_model():
