@@ -76,10 +76,11 @@ def read_panel(path: Path) -> Market:
 
 def run_one(engine: str, market_file: Path, out: Path) -> None:
     """Trade the rule on one engine in this process and write what it did and cost."""
-    trade = getattr(importlib.import_module(MODULES[engine]), engine)
+    module = importlib.import_module(MODULES[engine])
     market = Market.read(market_file)
+    more = getattr(module, f"{engine}_inputs", lambda market: ())(market)  # arrays that the run needs beside prices
     loaded = time.process_time()
-    outcome: Outcome = trade(market)
+    outcome: Outcome = getattr(module, engine)(market, *more)
     run = time.process_time() - loaded
     fills = [[int(row), int(column), float(size), float(price)] for row, column, size, price in outcome.fills]
     figures = {"load_cpu_s": loaded, "run_cpu_s": run, "peak_rss_mb": _peak_mb(), "orders": int(outcome.orders)}

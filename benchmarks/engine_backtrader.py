@@ -107,11 +107,14 @@ def insider_swing_guarded(market: Market) -> Outcome:
     return _ours(market, None, None, guarded=True)
 
 
-def insider_swing_analyzers(market: Market) -> Outcome:
+def insider_swing_analyzers_inputs(market: Market) -> tuple[FeaturePanel]:
+    """Return invented insider columns of every stock and session."""
+    values = np.random.default_rng(2).random((*market.close.shape, len(INSIDER_COLUMNS)))
+    return (FeaturePanel(pd.DatetimeIndex(market.sessions), tuple(market.tickers), INSIDER_COLUMNS, values),)
+
+
+def insider_swing_analyzers(market: Market, columns: FeaturePanel) -> Outcome:
     """Run our engine with the recorder of every order and trade, and insider lines on every feed."""
-    rng = np.random.default_rng(2)
-    values = rng.random((*market.close.shape, len(INSIDER_COLUMNS)))
-    columns = FeaturePanel(pd.DatetimeIndex(market.sessions), tuple(market.tickers), INSIDER_COLUMNS, values)
     return _ours(market, columns, None, analyzers=True)
 
 
