@@ -7,7 +7,7 @@ calibrate it, and predicts the next `test_sessions`; fold k+1 begins `test_sessi
 be shorter.
 
 Ranges of rows say which sessions a *decision* may come from. A label is used only if it is known before
-the next range begins: `models.labels` carries that, so the h+1 bars before each cut have no label.
+the next range begins: `models.labels` carries that, so the h+1 bars (``intraday``: 1) before each cut have no label.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ class of a raw return mostly measures volatility), and under ``relative`` less t
 runs from open(t+1) to close(t+1) and is known then.
 
 **Known at** the session of bar t+1+h (``intraday``: t+1), which each label carries: whoever trains before a date
-may use the labels known strictly before it and nothing else. That is the purge of h+1 bars.
+may use the labels known strictly before it and nothing else. That is the purge of h+1 bars (``intraday``: 1).
 """
 
 from __future__ import annotations

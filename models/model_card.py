@@ -35,7 +35,7 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
     evaluation = about.get("evaluation") or {}
     parts = [
         f"# Model {model_id}",
-        f"Preset {spec.name} ({spec.family}), label {spec.label}: {_LABELS[spec.label]} over {spec.horizon} bars, "
+        f"Preset {spec.name} ({spec.family}), label {spec.label}: {_LABELS[spec.label]} over {_bars(spec.horizon)}, "
         "from the open after the decision, in four classes cut at the training medians of losses and of profits.",
         "## Use",
         "Research on whether daily prices and filings of insiders foretell returns. It is no investment advice, and "
@@ -45,7 +45,7 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
         f"sha256 of the prices: {about.get('panel_sha256', 'not stated')}.",
         "## Windows",
         _windows(evaluation.get("folds") or []),
-        f"Labels that reach over a boundary are left out: {spec.horizon + 1} bars before each.",
+        f"Labels that reach over a boundary are left out: {_bars(spec.purged_bars)} before each.",
         "## Out of sample",
         _measures(evaluation),
         f"Verdict: the model {evaluation['verdict']}" if evaluation.get("verdict") else "Verdict: none was asked for.",
@@ -55,6 +55,10 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
         _bullets(about.get("warnings") or ["None was noticed in training."]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _bars(count: int) -> str:
+    return f"{count} bar{'s' if count > 1 else ''}"
 
 
 def _bullets(sentences: Sequence[str]) -> str:

@@ -154,6 +154,11 @@ class ModelSpec:
         return self.label == "relative" or self.cross_section
 
     @property
+    def purged_bars(self) -> int:
+        """Bars before a boundary whose label reaches over it: what is decided at t is known at t + this."""
+        return 1 if self.label == "intraday" else self.horizon + 1
+
+    @property
     def unscored_bars(self) -> int:
         """Bars at the beginning of a stock's history (and of its training window) without an output."""
         return self.masked_bars if self.context == "carried" else self.lookback_bars - 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
-from feeds.errors import unknown_name
+from feeds.errors import InputError, unknown_name
 from models.level_features import LEVEL_COLUMNS
 from models.model_spec import ModelSpec
 from models.spec_checks import require, typed_value
-from models.spec_choices import FULL_BASELINES, PERSISTENCE_HORIZONS, SIMPLE_BASELINES
+from models.spec_choices import FULL_BASELINES, PERSISTENCE_HORIZONS, SIMPLE_BASELINES, Family
 
 _PROBLEM = (
     "context", "lookback_bars", "window", "horizon", "label", "train_sessions", "validation_sessions",
@@ -35,11 +35,37 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ModelSpec:
     for key in overrides or {}:
         if key not in valid:
             raise unknown_name("model setting", key, valid)
+    _check_family(name, (overrides or {}).get("family"))
     typed = {key: typed_value(key, valid[key], value) for key, value in (overrides or {}).items()}
     spec = replace(PRESETS[name], **typed)
+    if spec.family in SIMPLE_BASELINES:
+        _check_inputs(spec, typed)
     if spec.family in SIMPLE_BASELINES and "price_columns" not in typed:  # persistence's follows the horizon
         spec = replace(spec, price_columns=_columns_of_baseline(spec, spec.family))
     return spec
+
+
+def _check_family(name: str, family: Any) -> None:
+    """Refuse to make of one preset a model of another family, whose columns and settings it lacks."""
+    own = PRESETS[name].family
+    if family in get_args(Family) and family != own:
+        preset = "default" if family == "lstm" else family
+        raise InputError(
+            f"model setting `family`: expected {own}, that of the model {name}, received {family!r}; "
+            f"choose `--model {preset}` instead"
+        )
+
+
+def _check_inputs(spec: ModelSpec, typed: Mapping[str, Any]) -> None:
+    """Refuse other inputs for a baseline that is about its own columns alone."""
+    own = PRESETS[spec.name]
+    for key in ("cross_section", "insider", "missing_masks", "pca_variance", "ticker_code"):
+        require(
+            key, getattr(spec, key) == getattr(own, key), f"{getattr(own, key)!r} for {spec.family}", typed.get(key)
+        )
+    if "price_columns" in typed:
+        columns = _columns_of_baseline(spec, spec.family)
+        require("price_columns", spec.price_columns == columns, f"{columns} for {spec.family}", spec.price_columns)
 
 
 def baseline_of(spec: ModelSpec, name: str) -> ModelSpec:

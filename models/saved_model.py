@@ -79,7 +79,7 @@ def _write_fold(predictor: WalkForwardPredictor, model: FoldModel, place: Path, 
     window = {
         "fold": dataclasses.asdict(model.fold),
         "dates": model.fold.describe(predictor.sessions),
-        "purged_bars": predictor.spec.horizon + 1,
+        "purged_bars": predictor.spec.purged_bars,
         **{name: told[name] for name in _COUNTS if name in told},
     }
     _write_json(_without_nan(window), place / "window.json")

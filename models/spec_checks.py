@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,9 @@ def check_ranges(spec: ModelSpec) -> None:
 
 
 def _check_numbers(spec: ModelSpec) -> None:
+    for field in fields(spec):
+        value = getattr(spec, field.name)
+        require(field.name, not isinstance(value, float) or math.isfinite(value), "a finite number", value)
     require("dropout", 0 <= spec.dropout < 1, "a number in [0, 1)", spec.dropout)
     require("learning_rate", spec.learning_rate > 0, "a number above 0", spec.learning_rate)
     require("clipnorm", spec.clipnorm > 0, "a number above 0", spec.clipnorm)
@@ -68,7 +72,14 @@ def _check_spans(spec: ModelSpec) -> None:
         require("horizon", spec.horizon == 1, "1 with the label `intraday`", spec.horizon)
     require("chunk_bars", spec.chunk_bars > spec.masked_bars, "more than `masked_bars`", spec.chunk_bars)
     first = "masked_bars" if spec.context == "carried" else "lookback_bars"
-    shortest = spec.validation_sessions + getattr(spec, first) + spec.horizon + 2
+    purged = spec.purged_bars
+    require(
+        "validation_sessions",
+        spec.validation_sessions > purged,
+        f"more than {purged}, because labels of the last {purged} bars before the test block are left out",
+        spec.validation_sessions,
+    )
+    shortest = spec.validation_sessions + getattr(spec, first) + purged + 1
     require(
         "train_sessions",
         spec.train_sessions >= shortest,

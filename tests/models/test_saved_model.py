@@ -94,6 +94,17 @@ def test_model_card_tells_placebo_and_trials(predictor: WalkForwardPredictor):
     assert "Trials: this is the 2nd of 3 specifications" in card
 
 
+def test_model_card_and_window_tell_the_bars_that_are_purged(
+    predictor: WalkForwardPredictor, folder: Path, tmp_path: Path
+):
+    assert json.loads((folder / "fold=1" / "window.json").read_text())["purged_bars"] == 6
+    assert "over a boundary are left out: 6 bars before each." in (folder / "MODEL_CARD.md").read_text()
+    intraday = replace(predictor, spec=replace(predictor.spec, label="intraday", horizon=1))
+    other = write_model(intraday, tmp_path)
+    assert json.loads((other / "fold=1" / "window.json").read_text())["purged_bars"] == 1
+    assert "over a boundary are left out: 1 bar before each." in (other / "MODEL_CARD.md").read_text()
+
+
 def test_read_model_changed_missing_or_new_files_are_refused(folder: Path):
     spec = (folder / "spec.json").read_text()
     (folder / "spec.json").write_text(spec.replace("1.0", "2.0") + " ")

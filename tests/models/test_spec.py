@@ -73,8 +73,8 @@ def test_resolve_overrides_are_typed():
         ("tiny", {"label": "intraday"}, "model setting `horizon`: expected 1 with the label `intraday`, received 5"),
         (
             "source",
-            {"train_sessions": 284},
-            "model setting `train_sessions`: expected at least 285 .*`lookback_bars`.*received 284",
+            {"train_sessions": 283},
+            "model setting `train_sessions`: expected at least 284 .*`lookback_bars`.*received 283",
         ),
         ("tiny", {"horizon": 0}, "model setting `horizon`: expected a whole number of at least 1, received 0"),
         ("tiny", {"dropout": 1.0}, r"model setting `dropout`: expected a number in \[0, 1\), received 1.0"),
@@ -82,6 +82,38 @@ def test_resolve_overrides_are_typed():
         ("tiny", {"clipnorm": -1}, "model setting `clipnorm`: expected a number above 0"),
         ("tiny", {"chunk_bars": 60}, "model setting `chunk_bars`: expected more than `masked_bars`, received 60"),
         ("tiny", {"train_sessions": 150}, "model setting `train_sessions`: expected at least 193 .*received 150"),
+        (
+            "tiny",
+            {"learning_rate": float("inf")},
+            "model setting `learning_rate`: expected a finite number, received inf",
+        ),
+        ("tiny", {"clipnorm": float("inf")}, "model setting `clipnorm`: expected a finite number, received inf"),
+        ("tiny", {"dropout": float("nan")}, "model setting `dropout`: expected a finite number, received nan"),
+        (
+            "tiny",
+            {"validation_sessions": 6},
+            "model setting `validation_sessions`: expected more than 6, because labels of the last 6 bars before the "
+            "test block are left out, received 6",
+        ),
+        (
+            "tiny",
+            {"horizon": 60, "validation_sessions": 50},
+            "`validation_sessions`: expected more than 61.*received 50",
+        ),
+        ("source", {"validation_sessions": 1}, "`validation_sessions`: expected more than 1, .*received 1"),
+        (
+            "default",
+            {"family": "reversal_1"},
+            "model setting `family`: expected lstm, that of the model default, received 'reversal_1'; "
+            "choose `--model reversal_1` instead",
+        ),
+        ("logistic", {"family": "lstm"}, "expected logistic, .*received 'lstm'; choose `--model default` instead"),
+        (
+            "reversal_5",
+            {"price_columns": ["return_1"]},
+            r"`price_columns`: expected \('return_5',\) for reversal_5, received \('return_1',\)",
+        ),
+        ("reversal_1", {"insider": True}, "`insider`: expected False for reversal_1, received True"),
         (
             "tiny",
             {"holdout_from": "soon"},
@@ -136,6 +168,11 @@ def test_columns_of_takes_what_is_wanted_and_there():
 def test_level_columns_are_those_that_the_model_sees():
     assert resolve("default").level_columns == ()
     assert resolve("tiny", {"price_columns": ["rsi", "atr_14_price"]}).level_columns == ("atr_14_price",)
+
+
+def test_purged_bars_are_those_whose_label_reaches_over_a_boundary():
+    assert [resolve(name).purged_bars for name in ("default", "reversal_1", "source")] == [6, 6, 1]
+    assert resolve("tiny", {"validation_sessions": 7}).validation_sessions == 7
 
 
 def test_unscored_bars_follow_from_the_context():

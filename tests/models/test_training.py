@@ -190,16 +190,20 @@ def test_fold_window_without_long_enough_tickers_says_so(make_panel, all_feature
         )
 
 
-def test_fold_window_labels_overlap_no_later_range(panel, features):
-    """Brute force over every label: its span ends before the next range begins."""
-    data = TrainingData.of(panel, features, SPEC)
+@pytest.mark.parametrize("label", ["relative", "intraday"])
+def test_fold_window_labels_overlap_no_later_range(panel, features, label):
+    """Brute force over every label: its span ends before the next range begins, and no more bars are left out."""
+    spec = replace(SPEC, label=label, horizon=1 if label == "intraday" else SPEC.horizon)
+    data = TrainingData.of(panel, features, spec)
     for fold in data.folds:
-        window = FoldWindow.cut(data.table, data.values, data.names, data.returns, SPEC, fold)
-        for row, column, label in zip(window.session_row, window.ticker_column, window.classes, strict=True):
+        window = FoldWindow.cut(data.table, data.values, data.names, data.returns, spec, fold)
+        for row, column, found in zip(window.session_row, window.ticker_column, window.classes, strict=True):
             own = np.flatnonzero(panel.traded[:, column])
-            span = own[np.searchsorted(own, row) :][: SPEC.horizon + 2]
+            span = own[np.searchsorted(own, row) :][: spec.purged_bars + 1]
             end = fold.validation_first if row < fold.validation_first else fold.test_first
-            assert label == -1 or span[-1] < end
+            assert found == -1 or span[-1] < end
+        last = window.session_row[window.classes != -1].max()
+        assert last == fold.test_first - spec.purged_bars - 1
 
 
 def test_fold_window_future_changed_changes_no_digest(panel, features):
