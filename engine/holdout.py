@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from engine.inputs import Inputs, NoBarLeft, load_inputs
 from engine.settings import Settings
 from feeds.errors import InputError
 from feeds.progress import Progress
-from models.holdout import open_holdout
+from models.holdout import Opening, open_holdout
 from models.spec import ModelSpec
 
+_OF_A_LOOK = (
+    "strategy", "cash", "commission_bps", "slippage_bps", "commission", "slippage", "volume_percent", "unaffordable",
+    "delisting_return", "universe",
+)  # fmt: skip
 
-def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> Inputs:
+
+def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress, *, traded: bool = False) -> Inputs:
     """Load the inputs, without the sessions that are sealed, and say so in a note.
+
+    Where they will be `traded`, looks at an opened holdout with different strategies are counted.
 
     What is sealed is not even loaded: no return, price, repair, benchmark or figure can come from it. What is
     opened leaves a trace in the cache folder.
@@ -30,7 +39,7 @@ def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> In
     if spec.holdout_from is None:
         return load_inputs(settings, progress)
     if spec.holdout == "open":
-        return _opened(settings, spec, progress)
+        return _opened(settings, spec, progress, traded=traded)
     before = date.fromisoformat(spec.holdout_from) - timedelta(days=1)
     if settings.last is not None and settings.last <= before:
         return load_inputs(settings, progress)
@@ -48,13 +57,14 @@ def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress) -> In
     return replace(inputs, notes=[*inputs.notes, note])
 
 
-def _opened(settings: Settings, spec: ModelSpec, progress: Progress) -> Inputs:
+def _opened(settings: Settings, spec: ModelSpec, progress: Progress, *, traded: bool) -> Inputs:
     if not settings.cache:
         raise InputError(
             "`holdout`: expected a cache folder, which remembers who opened it, received `--cache none`; name a folder"
         )
     inputs = load_inputs(settings, progress)
-    opening = open_holdout(inputs.panel, spec, settings.seed, Path(settings.cache) / "holdouts")
+    look = look_of(settings) if traded else None
+    opening = open_holdout(inputs.panel, spec, settings.seed, Path(settings.cache) / "holdouts", look)
     if opening is None:
         return inputs
     again = ", before this run and by the same model" if opening.repeated else ""
@@ -62,4 +72,24 @@ def _opened(settings: Settings, spec: ModelSpec, progress: Progress) -> Inputs:
         f"Opened: the sessions from {spec.holdout_from} on were sealed until {opening.opened_at}{again}. "
         f"{opening.trace} remembers it; another model is refused there."
     )
-    return replace(inputs, notes=[*inputs.notes, note])
+    return replace(inputs, notes=[*inputs.notes, note], warnings=[*inputs.warnings, *look_warnings(opening)])
+
+
+def look_of(settings: Settings) -> dict[str, Any]:
+    """Return what tells one strategy's look at the holdout from another's: the strategy, its parameters and costs."""
+    look = {name: getattr(settings, name) for name in _OF_A_LOOK} | {"from": str(settings.first)}
+    if settings.predictions is not None:
+        look["predictions"] = hashlib.sha256(Path(settings.predictions).read_bytes()).hexdigest()[:16]
+    return look | {f"params.{name}": value for name, value in sorted(settings.params.items())}
+
+
+def look_warnings(opening: Opening) -> list[str]:
+    """Return the warning that the holdout was looked at more than once; nothing for the first look."""
+    if not opening.look or opening.looks < 2:
+        return []
+    changed = f": {opening.changed}" if opening.changed else ""
+    return [
+        f"HOLDOUT LOOKED AT {opening.looks} TIMES: this is look {opening.look} of {opening.looks} at the opened "
+        f"sessions with different strategies, parameters or costs{changed}. Only the first look is out of sample; "
+        "the best of several is tuned on the holdout."
+    ]

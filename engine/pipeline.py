@@ -177,7 +177,7 @@ def _prepared(
     saved: SavedPredictions | None = None,
 ) -> tuple[Inputs, Columns, Model]:
     with stages("data"):
-        inputs = load_unsealed(settings, spec, progress)
+        inputs = load_unsealed(settings, spec, progress, traded=models is None)
     if saved is None:
         spec.require_names(len(inputs.panel.tickers))
     if models is None and saved is None:

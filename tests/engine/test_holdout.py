@@ -19,13 +19,14 @@ from models.spec import resolve
 class Loaded:
     panel: PricePanel
     notes: list[str]
+    warnings: list[str]
     last: dt.date | None
 
 
 @pytest.fixture
 def panel(monkeypatch, make_panel) -> PricePanel:
     made = make_panel(sessions=60, tickers=3)
-    monkeypatch.setattr(holdout, "load_inputs", lambda settings, progress: Loaded(made, ["first"], settings.last))
+    monkeypatch.setattr(holdout, "load_inputs", lambda settings, _: Loaded(made, ["first"], ["w"], settings.last))
     return made
 
 
@@ -59,10 +60,36 @@ def test_load_unsealed_opened_loads_all_and_leaves_a_trace_that_the_note_names(p
 
 def test_load_unsealed_opened_by_another_model_is_refused(panel, tmp_path):
     load(panel, tmp_path, holdout="open")
-    with pytest.raises(
-        InputError, match="holdout from .*expected the model that opened it on .*`units` 16, received 9"
-    ):
+    with pytest.raises(InputError, match="holdout from .*expected the model that opened .*`units` 16, received 9"):
         load(panel, tmp_path, holdout="open", units=9)
+
+
+def test_load_unsealed_opened_warns_from_the_second_strategy_on(panel, tmp_path):
+    spec = resolve("tiny", {"holdout_from": str(panel.sessions[40].date()), "holdout": "open"})
+
+    def warnings(traded=True, **how):
+        settings = Settings(cache=str(tmp_path), **how)
+        return holdout.load_unsealed(settings, spec, silent, traded=traded).warnings
+
+    assert warnings(traded=False) == warnings(params={"stop": 2}) == warnings(params={"stop": 2}) == ["w"]
+    _, told = warnings(params={"stop": 3})
+    assert told.startswith("HOLDOUT LOOKED AT 2 TIMES: this is look 2 of 2 at the opened sessions with different")
+    assert ": `params.stop` 2, received 3. Only the first look is out of sample" in told
+    assert "look 3 of 3" in warnings(params={"stop": 3}, slippage_bps=0.0)[1]
+    assert "look 1 of 3" in warnings(params={"stop": 2})[1]
+    assert warnings(traded=False) == ["w"]
+
+
+def test_load_unsealed_opened_counts_other_saved_predictions_as_another_look(panel, tmp_path):
+    spec = resolve("tiny", {"holdout_from": str(panel.sessions[40].date()), "holdout": "open"})
+    settings = Settings(cache=str(tmp_path / "cache"), predictions=str(tmp_path / "p"))
+    found = []
+    for content in (b"a", b"b", b"b"):
+        (tmp_path / "p").write_bytes(content)
+        found.append(holdout.load_unsealed(settings, spec, silent, traded=True).warnings[1:])
+    assert found[0] == []
+    assert found[1] == found[2]
+    assert "look 2 of 2" in found[1][0]
 
 
 def test_load_unsealed_opened_without_a_cache_is_refused(panel):

@@ -8,7 +8,7 @@ import pytest
 
 from feeds.errors import EnvironmentFailure, InputError
 from models.folds import make_folds, usable_sessions
-from models.holdout import open_holdout
+from models.holdout import closes_of_months, open_holdout
 from models.spec import resolve
 
 
@@ -41,7 +41,7 @@ def test_open_holdout_another_model_is_refused_and_told_what_differs(panel, spec
     first = open_holdout(panel, spec, 0, tmp_path)
     kept = first.trace.read_text()
     with pytest.raises(
-        InputError, match=r"expected the model that opened it on .*`units` 16, received 17.*move .*away"
+        InputError, match="expected the model that opened .* the same prices on .*`units` 16, received 17.*move .*away"
     ):
         open_holdout(panel, replace(spec, units=17), 0, tmp_path)
     with pytest.raises(InputError, match="`seed` 0, received 1"):
@@ -52,6 +52,63 @@ def test_open_holdout_another_model_is_refused_and_told_what_differs(panel, spec
 def test_open_holdout_knows_the_data_again_in_another_order_and_with_later_sessions(panel, spec, tmp_path):
     part = panel.until(panel.sessions[50]).select(tuple(reversed(panel.tickers)))
     assert open_holdout(part, spec, 0, tmp_path).trace == open_holdout(panel, spec, 0, tmp_path).trace
+
+
+@pytest.mark.parametrize("moved", [-12, -1, 1, 12])
+def test_open_holdout_another_model_with_a_moved_date_is_refused(panel, spec, tmp_path, moved):
+    first = open_holdout(panel, spec, 0, tmp_path)
+    other = replace(spec, units=17, holdout_from=str(panel.sessions[40 + moved].date()))
+    with pytest.raises(InputError, match="holdout from .* to .*: expected the model that opened"):
+        open_holdout(panel, other, 0, tmp_path)
+    assert list(tmp_path.iterdir()) == [first.trace]
+
+
+def test_open_holdout_another_model_on_other_tickers_or_until_another_day_is_refused(panel, spec, tmp_path):
+    open_holdout(panel, spec, 0, tmp_path)
+    other = replace(spec, units=17)
+    for seen in (panel.select(panel.tickers[1:]), panel.select(panel.tickers[:1]), panel.until(panel.sessions[41])):
+        with pytest.raises(InputError, match="of the same prices"):
+            open_holdout(seen, other, 0, tmp_path)
+
+
+def test_open_holdout_of_later_sessions_is_another_models_own(panel, spec, tmp_path):
+    open_holdout(panel.until(panel.sessions[49]), spec, 0, tmp_path)
+    later = replace(spec, units=17, holdout_from=str(panel.sessions[50].date()))
+    assert not open_holdout(panel, later, 0, tmp_path).repeated
+    with pytest.raises(InputError, match="`units` 17, received 16"):
+        open_holdout(panel, spec, 0, tmp_path)  # up to the end, so it would see the other model's sessions
+
+
+def test_open_holdout_same_model_further_on_is_remembered_as_far(panel, spec, tmp_path):
+    trace = open_holdout(panel.until(panel.sessions[44]), spec, 0, tmp_path).trace
+    again = open_holdout(panel, spec, 0, tmp_path)
+    assert (again.trace, again.repeated) == (trace, True)
+    assert json.loads(trace.read_text())["to"] == str(panel.sessions[-1].date())
+    late = replace(spec, units=17, holdout_from=str(panel.sessions[55].date()))
+    with pytest.raises(InputError, match="`units` 16, received 17"):
+        open_holdout(panel, late, 0, tmp_path)
+
+
+def test_open_holdout_counts_each_way_of_trading_once(panel, spec, tmp_path):
+    def look(**how):
+        opening = open_holdout(panel, spec, 0, tmp_path, how or None)
+        return opening.look, opening.looks, opening.changed
+
+    assert look() == (0, 0, "")
+    assert look(strategy="a", cost=1.0) == (1, 1, "")
+    assert look(strategy="a", cost=1.0) == (1, 1, "")
+    assert look(strategy="a", cost=2.0) == (2, 2, "`cost` 1.0, received 2.0")
+    assert look(strategy="a", cost=1.0) == (1, 2, "")
+    assert look() == (0, 2, "")
+
+
+def test_closes_of_months_need_ten_closes_before_and_are_the_same_however_the_panel_ends(panel):
+    whole = closes_of_months(panel, 40)
+    months = list(dict.fromkeys(panel.sessions.strftime("%Y-%m")[40:]))
+    assert {tuple(of) for ticker, of in whole.items() if ticker != panel.tickers[2]} == {tuple(months)}
+    assert panel.tickers[2] not in whole or len(whole[panel.tickers[2]]) < len(months)
+    short = closes_of_months(panel.until(panel.sessions[40]), 40)
+    assert short == {ticker: {months[0]: of[months[0]]} for ticker, of in whole.items() if months[0] in of}
 
 
 def test_open_holdout_other_prices_are_another_holdout(panel, spec, tmp_path):
@@ -67,6 +124,9 @@ def test_open_holdout_without_a_sealed_session_there_is_nothing_to_open(panel, s
 def test_open_holdout_damaged_trace_says_so(panel, spec, tmp_path):
     open_holdout(panel, spec, 0, tmp_path).trace.write_text("no JSON")
     with pytest.raises(EnvironmentFailure, match="cannot keep or read the trace of the holdout"):
+        open_holdout(panel, spec, 0, tmp_path)
+    next(tmp_path.iterdir()).write_text('{"model": 1}')
+    with pytest.raises(EnvironmentFailure, match="the trace of the holdout .*: it has no `closes`"):
         open_holdout(panel, spec, 0, tmp_path)
 
 
