@@ -88,13 +88,22 @@ def ablation_table(model: Mapping[str, Any]) -> Table | None:
 
 
 def years_table(model: Mapping[str, Any]) -> Table | None:
-    """Return the model year by year, and over all test sessions."""
+    """Return the model year by year, over all test sessions, and before and on a holdout that was opened."""
     if not model.get("years"):
         return None
     rows = [[str(year["year"]), *_cells(year)] for year in model["years"]]
-    rows.append(["All", *_cells(model["pooled"])])
+    whole = [*_holdout_rows(model.get("holdout") or {}), ["All", *_cells(model["pooled"])]]
     head = ("Year", *(name for name, _ in _COLUMNS))
-    return Table("Out-of-sample predictions, year by year", head, rows, summary_rows=1)
+    return Table("Out-of-sample predictions, year by year", head, rows + whole, summary_rows=len(whole))
+
+
+def _holdout_rows(holdout: Mapping[str, Any]) -> list[list[str]]:
+    if holdout.get("status") != "opened":
+        return []
+    return [
+        ["Before the holdout", *_cells(holdout["before"])],
+        [f"Holdout (opened {holdout['opened_at'][:10]})", *_cells(holdout["measures"])],
+    ]
 
 
 def shortened(table: Table | None) -> Table | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from engine.inputs import Inputs, NoBarLeft, load_inputs
 from engine.settings import Settings
@@ -54,7 +58,7 @@ def load_unsealed(settings: Settings, spec: ModelSpec, progress: Progress, *, tr
         f"Sealed: by `holdout_from`, sessions from {spec.holdout_from} on were not loaded. Nothing here was learned "
         "from them, traded on them, measured on them or compared with them."
     )
-    return replace(inputs, notes=[*inputs.notes, note])
+    return replace(inputs, notes=[*inputs.notes, note], holdout={"status": "sealed", "from": spec.holdout_from})
 
 
 def _opened(settings: Settings, spec: ModelSpec, progress: Progress, *, traded: bool) -> Inputs:
@@ -72,7 +76,28 @@ def _opened(settings: Settings, spec: ModelSpec, progress: Progress, *, traded: 
         f"Opened: the sessions from {spec.holdout_from} on were sealed until {opening.opened_at}{again}. "
         f"{opening.trace} remembers it; another model is refused there."
     )
-    return replace(inputs, notes=[*inputs.notes, note], warnings=[*inputs.warnings, *look_warnings(opening)])
+    holdout = {"status": "opened", "from": spec.holdout_from, "opened_at": opening.opened_at}
+    return replace(
+        inputs,
+        notes=[*inputs.notes, note],
+        warnings=[*inputs.warnings, *look_warnings(opening)],
+        holdout=holdout | {"look": opening.look, "looks": opening.looks},
+    )
+
+
+def holdout_entry(
+    holdout: Mapping[str, Any], sessions: pd.DatetimeIndex, measure: Callable[[np.ndarray], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the evaluation's entry ``holdout``: what is known of it, and of an opened one its measures alone.
+
+    `measure` takes the sessions of the decisions as a mask, shape [T]; ``before`` is of those before the holdout.
+    """
+    if holdout.get("status") != "opened":
+        return {"holdout": dict(holdout)} if holdout else {}
+    inside = np.asarray(sessions >= pd.Timestamp(holdout["from"]))
+    parts = {"measures": measure(inside), "before": measure(~inside)}
+    told = {part: {name: of[name] for name in of if name != "reliability"} for part, of in parts.items()}
+    return {"holdout": {**holdout, **told}}
 
 
 def look_of(settings: Settings) -> dict[str, Any]:

@@ -55,6 +55,9 @@ class Inputs:
         None without ``--universe``: every stock of the source may be bought at any time.
     digests : mapping
         The sha256 of every input file as it was before anything was read.
+    holdout : mapping
+        ``status`` (``sealed`` or ``opened``) and ``from``; of an opened one ``opened_at``, ``look`` and ``looks``
+        (`models.holdout.Opening`). Empty where no session is, or was, sealed.
     """
 
     panel: PricePanel
@@ -65,6 +68,7 @@ class Inputs:
     findings: tuple[Finding, ...] = ()
     membership: Membership | None = None
     digests: Mapping[str, Any] = field(default_factory=dict)
+    holdout: Mapping[str, Any] = field(default_factory=dict)
 
 
 def market_settings(settings: Settings) -> MarketSettings:

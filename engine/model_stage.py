@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.features import Columns
+from engine.holdout import holdout_entry
 from engine.saved_predictions import evaluation_of, horizon_of, warnings_of
 from engine.settings import Settings
 from engine.trading import first_traded_session
@@ -40,7 +42,7 @@ class Model:
     evaluation : mapping
         The manifest's ``model`` entry, with ``pooled``, ``years`` and ``folds``; of a model trained here
         also ``baselines``, ``verdict``, ``seeds`` and, when asked for, ``ablation`` and ``placebo``; with a
-        cache also ``trials``.
+        cache also ``trials``; with a sealed or opened holdout also ``holdout``.
     warnings : list of str
     """
 
@@ -57,10 +59,11 @@ def make_model(
     progress: Progress,
     models: Path | None = None,
     notes: Sequence[str] = (),
+    holdout: Mapping[str, Any] = MappingProxyType({}),
 ) -> Model:
     """Train walk-forward, measure beside the baselines, and write the weights to `models`.
 
-    `notes` say what the data are; the model's card repeats them.
+    `notes` say what the data are; the model's card repeats them. `holdout` is that of `Inputs`.
     """
     from models.controls import check_placebo
     from models.saved_model import write_model
@@ -79,6 +82,7 @@ def make_model(
     trials = _counted(cache, panel, columns.model, spec, settings.seed)
     warnings = [*result.warnings, *(trials.warnings if trials else ())]
     evaluation = {**_own_measures(settings, result), **_compared(settings, result, train)}
+    evaluation |= holdout_entry(holdout, panel.sessions, lambda rows: result.measured.over(rows).as_dict())
     if trials is not None:
         evaluation["trials"] = trials.as_dict()
     if settings.placebo:
@@ -148,7 +152,13 @@ def _counted(
     return count_trial(cache / "trials", prices_digest(panel), trial_digest(spec, seed, features), spec, seed)
 
 
-def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, panel: PricePanel) -> Model:
+def saved_model(
+    settings: Settings,
+    spec: ModelSpec,
+    saved: SavedPredictions,
+    panel: PricePanel,
+    holdout: Mapping[str, Any] = MappingProxyType({}),
+) -> Model:
     """Judge the predictions of a file on this panel: do they belong to it, and how good were they?"""
     path, horizon = Path(str(settings.predictions)), horizon_of(saved, spec.horizon)
     name = {} if saved.origin is None else {"name": saved.origin.model}
@@ -156,7 +166,7 @@ def saved_model(settings: Settings, spec: ModelSpec, saved: SavedPredictions, pa
         "predictions": str(path),
         **name,
         "horizon": horizon,
-        **evaluation_of(saved, panel, horizon, spec.gap_sessions),
+        **evaluation_of(saved, panel, horizon, spec.gap_sessions, holdout),
     }
     warnings = warnings_of(saved, path, panel, first_traded_session(settings, panel, saved), horizon)
     if settings.cache:

@@ -23,7 +23,7 @@ from engine.settings import Settings
 from engine.trading import Trading, benchmark_name
 from feeds.insider import filings_known
 from feeds.progress import Progress
-from models.luck_wording import placebo_sentence, trials_sentence
+from models.luck_wording import holdout_sentence, placebo_sentence, trials_sentence
 
 FILES = {
     "tearsheet.html": "the quantstats page, for a wide screen",
@@ -66,6 +66,7 @@ def write_evaluation(model: Mapping[str, Any], folder: Path) -> None:
     """Write evaluation.json and the same figures for a reader, evaluation.md."""
     write_json(model, folder / "evaluation.json")
     sentences = (
+        holdout_sentence(model),
         model_verdict(model.get("pooled")),
         comparison_sentence(model),
         seeds_sentence(model),
@@ -106,7 +107,7 @@ def write_pages(
         benchmark=trading.benchmark,
         benchmark_name=benchmark_name(settings),
         model=model,
-        luck=(placebo_sentence(model), trials_sentence(model)),
+        luck=(holdout_sentence(model), placebo_sentence(model), trials_sentence(model)),
         notes=inputs.notes,
         warnings=warnings,
         caveats=coverage_caveats(inputs, trading.result.equity.index),
@@ -200,7 +201,7 @@ def model_lines(model: Mapping[str, Any]) -> str:
         f"information coefficient {pooled['information_coefficient']:.4f} (t {pooled['information_coefficient_t']:.1f})"
     )
     if pd.isna(pooled["log_loss"]):
-        return f"\n\npredictions, out of sample: {ranking}"
+        return f"\n\npredictions, out of sample: {ranking}{_luck_lines(model)}"
     told = (
         f"\n\nmodel, out of sample: log-loss {pooled['log_loss']:.4f} (class prior {pooled['prior_log_loss']:.4f}), "
         f"balanced accuracy {pooled['balanced_accuracy']:.3f} (chance 0.250), {ranking}"
@@ -211,7 +212,8 @@ def model_lines(model: Mapping[str, Any]) -> str:
 def _luck_lines(model: Mapping[str, Any]) -> str:
     """Return what luck could give: of a placebo, and of many tries; one try needs no line on the screen."""
     many = ((model.get("trials") or {}).get("of") or 0) > 1
-    return "".join(f"\n{text}" for text in (placebo_sentence(model), trials_sentence(model) if many else "") if text)
+    told = (holdout_sentence(model), placebo_sentence(model), trials_sentence(model) if many else "")
+    return "".join(f"\n{text}" for text in told if text)
 
 
 def comparison_lines(model: Mapping[str, Any]) -> str:

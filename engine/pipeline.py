@@ -186,9 +186,9 @@ def _prepared(
         columns = build_columns(inputs.panel, inputs.filings, extra, spec.level_columns)
     with stages("model"):
         if saved is None:
-            model = make_model(settings, spec, inputs.panel, columns, progress, models, inputs.notes)
+            model = make_model(settings, spec, inputs.panel, columns, progress, models, inputs.notes, inputs.holdout)
         else:
-            model = saved_model(settings, spec, saved, inputs.panel)
+            model = saved_model(settings, spec, saved, inputs.panel, inputs.holdout)
     return inputs, columns, model
 
 

@@ -6,12 +6,15 @@ look further ahead than positions are held. None of that is refused; all of it i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from engine.holdout import holdout_entry
 from feeds.panel import PricePanel
 from models.evaluation import evaluate_scores
 from models.measured import Measured, Question
@@ -44,8 +47,14 @@ def warnings_of(saved: SavedPredictions, path: Path, panel: PricePanel, start: p
     return [text for text in found if text]
 
 
-def evaluation_of(saved: SavedPredictions, panel: PricePanel, horizon: int, gap_sessions: int) -> dict[str, Any]:
-    """Return how good the predictions were on this panel: pooled, per year and per fold.
+def evaluation_of(
+    saved: SavedPredictions,
+    panel: PricePanel,
+    horizon: int,
+    gap_sessions: int,
+    holdout: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return how good the predictions were on this panel: pooled, per year, per fold, and on an opened holdout.
 
     The keys are those of a model trained here. Where the file does not hold the limits of the classes, only
     the scores' ranking is measured, and what needs the limits is NaN.
@@ -67,10 +76,11 @@ def evaluation_of(saved: SavedPredictions, panel: PricePanel, horizon: int, gap_
             continue
         found = of(np.asarray(inside))
         days = {"test_first": str(first.date()), "test_last": str(panel.sessions[inside][-1].date())}
-        told = {name: found[name] for name in _FOLD_MEASURES}
-        folds.append({"fold": int(number), **days, "n_test_labels": found["n_labels"], **told})
+        measures = {name: found[name] for name in _FOLD_MEASURES}
+        folds.append({"fold": int(number), **days, "n_test_labels": found["n_labels"], **measures})
     years = [{"year": year, **_without_bins(of(rows))} for year, rows in measured.rows_of_years()]
-    return {"pooled": of(slice(None)), "years": years, "folds": folds}
+    told = {"pooled": of(slice(None)), "years": years, "folds": folds}
+    return told | holdout_entry(holdout, panel.sessions, of)
 
 
 def _question(saved: SavedPredictions, horizon: int, gap_sessions: int) -> Question:

@@ -34,6 +34,24 @@ def placebo_sentence(model: Mapping[str, Any]) -> str:
     return told if found["centred"] else f"{told} {_off_centre(found)}"
 
 
+def holdout_sentence(model: Mapping[str, Any]) -> str:
+    """Say from when on sessions are sealed, or what an opened holdout alone showed; empty without a holdout."""
+    found = model.get("holdout")
+    if not found:
+        return ""
+    if found["status"] == "sealed":
+        return f"Sealed from {found['from']} on: nothing here was learned from, traded on or measured on what follows."
+    alone = found["measures"]
+    told = (
+        f"Holdout (opened {found['opened_at'][:10]}), the sessions from {found['from']} on alone: rank correlation "
+        f"{_number(alone['information_coefficient'])} (t {_number(alone['information_coefficient_t'])}), log-loss "
+        f"{_number(alone['log_loss'])} against {_number(alone['prior_log_loss'])} of the class prior. Figures over all "
+        "test sessions contain it."
+    )
+    many = f" This is look {found['look']} of {found['looks']}: what was chosen after a look is not out of sample."
+    return told + many if found["look"] and found["looks"] > 1 else told
+
+
 def trials_sentence(model: Mapping[str, Any]) -> str:
     """Say how many specifications were tried on these prices, or that nobody counts."""
     trials = model.get("trials") or {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from models.luck_wording import placebo_sentence, trials_sentence
+from models.luck_wording import holdout_sentence, placebo_sentence, trials_sentence
 from models.spec import ModelSpec
 
 _LABELS = {
@@ -49,6 +49,7 @@ def model_card(model_id: str, spec: ModelSpec, about: Mapping[str, Any]) -> str:
         "## Out of sample",
         _measures(evaluation),
         f"Verdict: the model {evaluation['verdict']}" if evaluation.get("verdict") else "Verdict: none was asked for.",
+        holdout_sentence(evaluation) or "Holdout: none.",
         trials_sentence(evaluation),
         placebo_sentence(evaluation) or "Placebo: none was asked for (`train --placebo 20`).",
         "## Known weaknesses",

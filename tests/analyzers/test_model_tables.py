@@ -56,6 +56,12 @@ def test_rivals_table_shows_each_models_figures_and_the_advantage():
 
 def test_years_and_ablation_tables_name_their_rows():
     assert [row[0] for row in years_table(MODEL).rows] == ["2020", "All"]
+    opened = {"status": "opened", "from": "2020-07-01", "opened_at": "2026-01-02T03:04:05+00:00"}
+    opened |= {"measures": {**POOLED, "information_coefficient": 0.0999}, "before": POOLED}
+    table = years_table({**MODEL, "holdout": opened})
+    assert [row[0] for row in table.rows] == ["2020", "Before the holdout", "Holdout (opened 2026-01-02)", "All"]
+    assert (table.summary_rows, cell(table, 2, "Rank correlation")) == (3, "0.0999")
+    assert years_table({**MODEL, "holdout": {"status": "sealed"}}) == years_table(MODEL)
     assert [row[0] for row in ablation_table(MODEL).rows] == ["prices + filings", "prices only"]
     assert [row[1:] for row in reliability_table(MODEL).rows] == [["10", "0.480", "0.500"], ["10", "0.520", "0.490"]]
 

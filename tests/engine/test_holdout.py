@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ class Loaded:
     notes: list[str]
     warnings: list[str]
     last: dt.date | None
+    holdout: Mapping[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -39,6 +42,7 @@ def test_load_unsealed_stops_before_what_is_sealed(panel, tmp_path):
     got = load(panel, tmp_path)
     assert got.last == panel.sessions[40].date() - dt.timedelta(days=1)
     assert got.notes[1].startswith(f"Sealed: by `holdout_from`, sessions from {panel.sessions[40].date()} on were not")
+    assert got.holdout == {"status": "sealed", "from": str(panel.sessions[40].date())}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -55,6 +59,8 @@ def test_load_unsealed_opened_loads_all_and_leaves_a_trace_that_the_note_names(p
     assert got.last is None
     assert got.notes[1].startswith(f"Opened: the sessions from {panel.sessions[40].date()} on were sealed until 20")
     assert str(trace) in got.notes[1]
+    assert got.holdout.items() >= {"status": "opened", "from": str(panel.sessions[40].date()), "looks": 0}.items()
+    assert got.holdout["opened_at"] in got.notes[1]
     assert "before this run and by the same model" in load(panel, tmp_path, holdout="open").notes[1]
 
 

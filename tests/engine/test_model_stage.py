@@ -58,6 +58,21 @@ def test_make_model_with_more_sessions_goes_on_with_the_count(panel, tmp_path: P
     assert made(panel, build_columns(panel, None), tmp_path, seed=3).evaluation["trials"] == {"number": 4, "of": 4}
 
 
+def test_make_model_measures_an_opened_holdout_alone(panel, columns):
+    opened = {"status": "opened", "from": str(panel.sessions[220].date()), "opened_at": "2026-01-02", "looks": 0}
+    given = Settings(model="reversal_1", filings="none", jobs=1)
+    model = make_model(given, SPEC, panel, columns, silent, holdout=opened)
+    found, folds = model.evaluation["holdout"], model.evaluation["folds"]
+    assert [fold["test_first"] for fold in folds] == [str(panel.sessions[row].date()) for row in (160, 220)]
+    assert found["from"] == opened["from"]
+    for part, fold in zip(("before", "measures"), folds, strict=True):
+        assert found[part]["n_labels"] == fold["n_test_labels"] > 100
+        assert found[part]["information_coefficient"] == fold["information_coefficient"]
+    sealed = make_model(given, SPEC, panel, columns, silent, holdout={"status": "sealed", "from": "2050-01-03"})
+    assert sealed.evaluation["holdout"] == {"status": "sealed", "from": "2050-01-03"}
+    assert "holdout" not in make_model(given, SPEC, panel, columns, silent).evaluation
+
+
 def test_make_model_without_a_cache_counts_nothing(panel, columns):
     assert "trials" not in made(panel, columns, None).evaluation
 

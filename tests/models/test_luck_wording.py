@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.controls import Placebo
-from models.luck_wording import placebo_sentence, trials_sentence
+from models.luck_wording import holdout_sentence, placebo_sentence, trials_sentence
 
 DRAWS = Placebo(np.arange(-9, 11) / 100, 0.5)
 
@@ -21,6 +21,23 @@ def test_placebo_sentence_says_whether_the_model_beats_luck():
         head + "\N{MINUS SIGN}0.0850 is not above that: 19 of the 20 did as well or better."
     )
     assert placebo_sentence({}) == ""
+
+
+def test_holdout_sentence_tells_a_sealed_one_and_an_opened_one_alone():
+    assert holdout_sentence({}) == ""
+    sealed = {"status": "sealed", "from": "2023-01-03"}
+    assert holdout_sentence({"holdout": sealed}).startswith("Sealed from 2023-01-03 on: nothing here was learned")
+    measures = {"information_coefficient": 0.0123, "information_coefficient_t": 1.5, "log_loss": 1.38}
+    opened = {"status": "opened", "from": "2023-01-03", "opened_at": "2026-01-02T03:04:05+00:00", "look": 1, "looks": 1}
+    opened["measures"] = measures | {"prior_log_loss": float("nan")}
+    told = (
+        "Holdout (opened 2026-01-02), the sessions from 2023-01-03 on alone: rank correlation 0.0123 (t 1.5000), "
+        "log-loss 1.3800 against - of the class prior. Figures over all test sessions contain it."
+    )
+    assert holdout_sentence({"holdout": opened}) == told
+    assert holdout_sentence({"holdout": opened | {"look": 2, "looks": 3}}) == (
+        f"{told} This is look 2 of 3: what was chosen after a look is not out of sample."
+    )
 
 
 def test_placebo_sentence_warns_of_a_placebo_that_is_off_its_centre():
