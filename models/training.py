@@ -19,6 +19,7 @@ from models.evaluation import Evaluation
 from models.fold_report import FoldReport
 from models.fold_training import PreparedFold, TrainingData, train_folds
 from models.folds import usable_sessions
+from models.labels import CLASS_NAMES
 from models.measured import Measured, Question
 from models.network import FittedNetwork
 from models.predictions import SavedPredictions
@@ -93,7 +94,7 @@ def walk_forward(
     Raises
     ------
     InputError
-        If the history is too short, or the names are too few for the model.
+        If the history is too short, the names are too few for the model, or a training diverges.
     EnvironmentFailure
         If a training process is killed.
     """
@@ -107,7 +108,11 @@ def walk_forward(
         folds=[FoldReport.of(fold, networks, fit.measured) for fold, networks in fit.trained],
         measured=fit.measured,
         seeds=_each_seed(fit.predictor, panel, features, fit.question),
-        warnings=_held_warnings([fold for fold, _ in fit.trained]) + _coverage_warnings(data, spec),
+        warnings=[
+            *_held_warnings([fold for fold, _ in fit.trained]),
+            *_unlearnt_warnings(fit.trained, spec),
+            *_coverage_warnings(data, spec),
+        ],
     )
 
 
@@ -176,6 +181,25 @@ def _held_warnings(folds: Sequence[PreparedFold]) -> list[str]:
     return [
         f"held at 0 in fold {numbers}, because they do not vary in the training window: {', '.join(names)}"
         for numbers, names in held.items()
+    ]
+
+
+def _unlearnt_warnings(trained: Sequence[tuple[PreparedFold, list[FittedNetwork]]], spec: ModelSpec) -> list[str]:
+    """Return one warning that names the LSTMs whose every epoch was worse than where their training began."""
+    if spec.family != "lstm":
+        return []
+    start = float(np.log(len(CLASS_NAMES)))  # the output layer's weights begin at zero
+    worse = [
+        f"fold {prepared.fold.number} seed {number} ({fitted.validation_log_loss:.4f})"
+        for prepared, networks in trained
+        for number, fitted in enumerate(networks, start=1)
+        if not fitted.validation_log_loss < start
+    ]
+    if not worse:
+        return []
+    return [
+        f"no epoch was better than equal probabilities (validation log-loss {start:.4f}) in {', '.join(worse)}: "
+        "there was nothing to learn, or `learning_rate` is too high"
     ]
 
 

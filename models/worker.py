@@ -1,8 +1,9 @@
 """Training processes: each is spawned, loads TensorFlow once with one thread, and works through tasks.
 
 Parent and worker speak over a pipe: a task down, then up the number of each finished epoch and at the end
-``done``, ``refused`` with what the disk said, or the text of what went wrong. Arrays travel as files that
-the worker maps. A worker ends when its parent does, however that happens, so that no process is left behind.
+``done``, ``refused`` with what the disk said, ``mistaken`` with what a setting led to, or the text of what went
+wrong. Arrays travel as files that the worker maps. A worker ends when its parent does, however that happens, so
+that no process is left behind.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from feeds.errors import EnvironmentFailure
+from feeds.errors import EnvironmentFailure, InputError
 from models.accelerator import share_accelerators
 from models.fitting import fit
 from models.fold_cache import write_network
 from models.fold_window import FoldWindow, fit_data
 from models.folds import Fold
+from models.network import FittedNetwork
 from models.spec import ModelSpec
 
 _ARRAYS = ("inputs", "classes", "session_row", "ticker_column")
@@ -84,11 +86,23 @@ def write_window(window: FoldWindow, folder: Path) -> None:
 
 
 def train(task: Task, on_epoch: Callable[[int], None]) -> None:
-    """Train one network in this process and write it to `task.result`."""
+    """Train one network in this process and write it to `task.result`; raises InputError where it diverges."""
     arrays = [np.load(task.arrays / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS]
     inputs, classes, session_row, ticker_column = arrays
     data = fit_data(inputs, classes, session_row, ticker_column, task.fold, task.spec)
-    write_network(fit(data, task.spec, task.seed, on_epoch), task.result)
+    fitted = fit(data, task.spec, task.seed, on_epoch)
+    _require_finite(fitted, task)
+    write_network(fitted, task.result)
+
+
+def _require_finite(fitted: FittedNetwork, task: Task) -> None:
+    """Refuse a network whose loss was never a number; it would be kept, and trade on equal probabilities."""
+    if fitted.best_epoch == 0:
+        raise InputError(
+            f"training of fold {task.fold.number} with seed {task.seed} diverged: expected a finite validation "
+            f"log-loss, received none in {fitted.epochs} epochs; lower the model settings `learning_rate` "
+            f"(now {task.spec.learning_rate:g}) and `clipnorm` (now {task.spec.clipnorm:g})"
+        )
 
 
 def train_here(tasks: Sequence[Task]) -> Generator[Event, None, None]:
@@ -108,6 +122,8 @@ def train_in_processes(tasks: Sequence[Task], jobs: int) -> Generator[Event, Non
     ------
     EnvironmentFailure
         If a process dies without a word (killed, out of memory), or cannot keep its result.
+    InputError
+        If a training diverges.
     RuntimeError
         With the worker's traceback, if the training itself fails.
     """
@@ -157,6 +173,8 @@ def _receive(worker: _Worker) -> Event:
         ) from error
     if kind == "refused":
         raise EnvironmentFailure(content)
+    if kind == "mistaken":
+        raise InputError(content)
     if kind == "failed":
         raise RuntimeError(f"training of fold {worker.task.fold.number} failed:\n{content}")
     return Event(worker.task, content, finished=kind == "done")
@@ -200,6 +218,8 @@ def _outcome(task: Task, pipe: Connection, number: int) -> tuple[str, int | str]
         train(task, report)
     except EnvironmentFailure as error:
         return "refused", str(error)
+    except InputError as error:
+        return "mistaken", str(error)
     except Exception:  # noqa: BLE001 - whatever it is, the parent raises it with this traceback
         return "failed", traceback.format_exc()
     return "done", finished

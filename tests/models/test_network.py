@@ -226,5 +226,12 @@ def test_fit_network_recovers_a_planted_memory_and_stops_early_without_one():
     assert nothing.epochs == nothing.best_epoch + 3 < 12
 
 
+@pytest.mark.xdist_group("tensorflow")
+def test_fit_network_that_diverges_has_no_best_epoch():
+    spec = replace(SPEC, epochs=9, patience=2, learning_rate=1e30, clipnorm=1e30)
+    diverged = fit_network(fit_data_of(tickers=4), spec, 1, lambda epoch: None)
+    assert (diverged.epochs, diverged.best_epoch, diverged.validation_log_loss) == (2, 0, np.inf)
+
+
 def test_first_positions_of_runs():
     assert first_positions(np.array([0, 0, 2, 2, 2, 5])).tolist() == [0, 0, 2, 2, 2, 5]

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feeds.errors import EnvironmentFailure
+from feeds.errors import EnvironmentFailure, InputError
 from models import worker
 from models.folds import Fold
+from models.network import FittedNetwork
 from models.spec import resolve
 from models.worker import Task, write_window
+from tests.models.conftest import random_network
 
 _FOLD = Fold(3, 0, 10, 20, 30)
 
@@ -64,6 +66,30 @@ def test_outcome_tells_a_refusal_of_the_disk_from_a_bug(task: Task, monkeypatch:
     kind, text = worker._outcome(task, _Pipe(), 0)
     assert kind == "failed"
     assert "ZeroDivisionError: of ours" in str(text)
+
+
+@pytest.fixture
+def diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = FittedNetwork(random_network(3, 2, seed=0), epochs=5, best_epoch=0, validation_log_loss=np.inf)
+    monkeypatch.setattr(worker, "share_accelerators", lambda number: None)
+    monkeypatch.setattr(worker, "fit_data", lambda *_: None)
+    monkeypatch.setattr(worker, "fit", lambda *_: network)
+
+
+@pytest.mark.usefixtures("diverged")
+def test_train_that_diverges_is_an_input_error_and_keeps_nothing(task: Task):
+    write_window(SimpleNamespace(**dict.fromkeys(worker._ARRAYS, np.zeros(2))), task.arrays)
+    told = (
+        "training of fold 3 with seed 1 diverged: expected a finite validation log-loss, received none in 5 epochs; "
+        r"lower the model settings `learning_rate` \(now 0.001\) and `clipnorm` \(now 1\)"
+    )
+    with pytest.raises(InputError, match=told):
+        worker.train(task, lambda epoch: None)
+    assert not task.result.exists()
+    kind, text = worker._outcome(task, _Pipe(), 0)
+    assert kind == "mistaken"
+    with pytest.raises(InputError, match=told):
+        worker._receive(worker._Worker(None, _Pipe((kind, text)), task))
 
 
 def test_outcome_counts_epochs_as_they_are_finished(task: Task, monkeypatch: pytest.MonkeyPatch):
