@@ -65,6 +65,7 @@ def make_model(
 
     `notes` say what the data are; the model's card repeats them. `holdout` is that of `Inputs`.
     """
+    from models.comparison import check_ablation
     from models.controls import check_placebo
     from models.saved_model import write_model
     from models.training import walk_forward
@@ -72,6 +73,8 @@ def make_model(
     cache = Path(settings.cache) if settings.cache else None
     if settings.placebo:
         check_placebo(panel, spec)
+    if settings.ablation:
+        check_ablation(spec, columns.model.names)
 
     def train(one: ModelSpec) -> WalkForwardResult:
         return walk_forward(

@@ -7,6 +7,21 @@ On a GPU the same seed gives nearly the same network, not the same bytes: sums a
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+_NODES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+"""What a system with a GPU shows: NVIDIA's driver, Windows' subsystem, AMD's."""
+
+
+def device() -> str:
+    """Return ``gpu`` or ``cpu``: what trainings on this machine use, as far as the system tells without TensorFlow.
+
+    A driver whose libraries TensorFlow does not find counts as a GPU.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    return "gpu" if not hidden and any(Path(node).exists() for node in _NODES) else "cpu"
+
 
 def share_accelerators(worker: int) -> None:
     """Take one GPU for the training process number `worker`, in turn, and only the memory that is needed of it."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from feeds.errors import InputError
 from models.evaluation import Evaluation, PairedDifference, paired_difference
 from models.features import PRICE_COLUMNS
 from models.spec import INSIDER_PREFIX, PERSISTENCE_HORIZONS, SIMPLE_BASELINES, ModelSpec, baseline_of
@@ -56,11 +57,24 @@ def rivals(result: WalkForwardResult, against: Sequence[str], train: Trained) ->
     return [_rival(name, result, train(baseline_of(spec, name))) for name in dict.fromkeys(names)]
 
 
+def check_ablation(spec: ModelSpec, available: tuple[str, ...]) -> None:
+    """Refuse an ablation of a model that sees none of the filings' columns; raises InputError."""
+    if not spec.insider:
+        raise InputError(
+            f"`ablation`: expected a model that sees filings, received {spec.name}, which sees prices alone; "
+            "leave it out, or choose another `--model`"
+        )
+    if not any(name.startswith(INSIDER_PREFIX) for name in available):
+        raise InputError(
+            f"`ablation`: expected columns of filings (`{INSIDER_PREFIX}...`) for the model {spec.name}, received "
+            "prices alone; leave it out, or name filings with `--filings`"
+        )
+
+
 def ablation(result: WalkForwardResult, train: Trained) -> list[Rival]:
-    """Return the model on prices alone and on filings alone; none where it sees no filings."""
+    """Return the model on prices alone and on filings alone; raises InputError where it sees no filings."""
     spec = result.predictor.spec
-    if not any(name.startswith(INSIDER_PREFIX) for name in result.predictor.columns):
-        return []
+    check_ablation(spec, result.predictor.columns)
     variants = {
         "prices only": replace(spec, insider=False),
         # A model must have a price column; this one only says whether a stock is old enough.

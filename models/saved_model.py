@@ -18,6 +18,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,10 +52,51 @@ def write_model(predictor: WalkForwardPredictor, folder: Path, about: Mapping[st
         Made where it is missing; several models may lie in it.
     about : mapping, optional
         What `models.model_card.model_card` tells beside the settings.
+
+    Returns
+    -------
+    Path
+        Where the same model lies already and is whole, it is left as it is, its metrics and card too.
+
+    Raises
+    ------
+    InputError
+        If the spec's name is no preset's, so that `read_model` would refuse it.
     """
-    about = about or {}
+    _require_readable(predictor.spec)
     unfinished = folder / f".writing.{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a killed process that had this number
     unfinished.mkdir(parents=True)
+    try:
+        place = folder / _write_files(predictor, unfinished, about or {})
+        if not _is_whole(place):
+            shutil.rmtree(place, ignore_errors=True)
+            unfinished.rename(place)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return place
+
+
+def _require_readable(spec: ModelSpec) -> None:
+    try:
+        _spec(spec.as_dict())
+    except InputError as error:
+        raise InputError(
+            f"model {spec.name!r}: expected settings that `resolve` makes of a preset, so that the model can be read "
+            f"again, received others: {error}"
+        ) from error
+
+
+def _is_whole(place: Path) -> bool:
+    try:
+        check_sums(place)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _write_files(predictor: WalkForwardPredictor, unfinished: Path, about: Mapping[str, Any]) -> str:
+    """Write all files of the model into a folder and return the name that they give it."""
     spec = {
         "format": list(FORMAT),
         "spec": predictor.spec.as_dict(),
@@ -70,8 +112,7 @@ def write_model(predictor: WalkForwardPredictor, folder: Path, about: Mapping[st
     _write_json(_without_nan(dict(about.get("evaluation") or {})), unfinished / "metrics.json")
     (unfinished / "MODEL_CARD.md").write_text(model_card(name, predictor.spec, about), encoding="utf-8")
     write_sums(unfinished)
-    unfinished.rename(folder / name)
-    return folder / name
+    return name
 
 
 def _write_fold(predictor: WalkForwardPredictor, model: FoldModel, place: Path, told: Mapping[str, Any]) -> None:

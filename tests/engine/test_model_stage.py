@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import models.controls
+import models.training
 from engine.features import Columns, build_columns
 from engine.model_stage import Model, make_model
 from engine.settings import Settings
+from feeds.errors import InputError
 from feeds.panel import PricePanel
 from feeds.progress import silent
 from models.controls import Placebo
@@ -90,3 +92,17 @@ def test_make_model_with_a_placebo_hands_on_the_same_model_and_compares(panel, c
     assert asked == [(SPEC, 20, 3, 1, tmp_path)]
     assert evaluation["placebo"]["information_coefficient"] == evaluation["pooled"]["information_coefficient"]
     assert evaluation["placebo"]["draws"] == 20
+
+
+def test_make_model_with_an_ablation_of_prices_alone_says_so_before_it_trains(panel, columns, monkeypatch):
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(models.training, "walk_forward", never)
+    with pytest.raises(InputError, match="`ablation`: expected a model that sees filings, received reversal_1, which"):
+        made(panel, columns, None, ablation=True)
+    asked = Settings(model="tiny", filings="none", jobs=1, cache=None, ablation=True)
+    with pytest.raises(
+        InputError, match="`ablation`: expected columns of filings .* model tiny, received prices alone"
+    ):
+        make_model(asked, resolve("tiny"), panel, columns, silent)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.accelerator import share_accelerators
+from models import accelerator
+from models.accelerator import device, share_accelerators
 
 
 def stand_in(cards: list[str], calls: list[tuple]) -> SimpleNamespace:
@@ -30,6 +31,26 @@ def test_share_accelerators_workers_take_the_cards_in_turn(monkeypatch, worker, 
     monkeypatch.setitem(sys.modules, "tensorflow", stand_in(["first", "second"], calls))
     share_accelerators(worker)
     assert calls == [("visible", card, "GPU"), ("growth", card, True)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "visible", "expected"),
+    [
+        ([], None, "cpu"),
+        (["card"], None, "gpu"),
+        (["card"], "1", "gpu"),
+        (["card"], "", "cpu"),
+        (["card"], "-1", "cpu"),
+    ],
+)
+def test_device_is_what_the_system_shows_and_the_user_lets_be_seen(tmp_path, monkeypatch, nodes, visible, expected):
+    for node in nodes:
+        (tmp_path / node).write_text("")
+    monkeypatch.setattr(accelerator, "_NODES", (str(tmp_path / "card"),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert device() == expected
 
 
 def test_share_accelerators_without_a_card_changes_nothing(monkeypatch):

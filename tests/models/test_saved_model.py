@@ -69,6 +69,24 @@ def test_saved_model_is_named_after_its_content(predictor: WalkForwardPredictor,
         read_model(tmp_path / "again")
 
 
+def test_saved_model_written_twice_is_the_same_place(predictor: WalkForwardPredictor, folder: Path):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert write_model(predictor, folder.parent, {**ABOUT, "warnings": []}) == folder
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [place.name for place in folder.parent.iterdir()] == [folder.name]
+    (folder / "spec.json").write_text("{}")
+    assert write_model(predictor, folder.parent, ABOUT) == folder
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [place.name for place in folder.parent.iterdir()] == [folder.name]
+
+
+def test_write_model_that_nobody_could_read_is_refused(predictor: WalkForwardPredictor, tmp_path: Path):
+    mine = replace(predictor, spec=replace(predictor.spec, name="mine"))
+    with pytest.raises(InputError, match="model 'mine': expected settings .* received others: unknown model 'mine'"):
+        write_model(mine, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_saved_model_files_are_as_documented(folder: Path):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"spec.json", "metrics.json", "MODEL_CARD.md", "SHA256SUMS"} <= names
