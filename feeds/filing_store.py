@@ -19,14 +19,12 @@ Memory is bounded by one batch per process while parsing, and by the table itsel
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +34,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feeds.collector import collector_paused
 from feeds.filing_tree import UNREADABLE, Candidate, Parsed, parse_candidate, shown
 from feeds.progress import Progress
 from feeds.transaction_store import SCHEMA, from_arrow, to_arrow, write_atomically
@@ -221,25 +220,13 @@ def _in_processes(tasks: list[tuple[list[Candidate], Path, Path]], jobs: int) ->
 
 def _parse_batch(task: tuple[list[Candidate], Path, Path]) -> Path:
     candidates, root, store = task
-    with _collector_paused():
+    with collector_paused():  # a tenth of the time
         pairs = [_parsed(candidate, root) for candidate in candidates]
     entries = [entry for entry, _ in pairs]
     filings = [parsed.filing for _, parsed in pairs if parsed.filing is not None]
     counts = [0 if parsed.filing is None else len(parsed.filing.transactions) for _, parsed in pairs]
     numbers = np.repeat(np.arange(len(pairs), dtype=np.int32), counts)
     return _write(to_arrow(frame_of_filings(filings)).append_column("entry", pa.array(numbers)), entries, store)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep Python from searching a batch's many small objects for cycles: they have none, and it costs a tenth."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _parsed(candidate: Candidate, root: Path) -> tuple[Entry, Parsed]:

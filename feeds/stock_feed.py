@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from feeds.backtrader_lines import SafeLinesFeed, fill, parameter_values
+from feeds.collector import collector_paused
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PRICE_FIELDS, Bars, FeaturePanel, PricePanel
 
@@ -164,7 +165,8 @@ def make_feeds(panel: PricePanel, columns: FeaturePanel | None = None) -> list[S
         Each name becomes a line of every feed.
     """
     traded = [ticker for j, ticker in enumerate(panel.tickers) if panel.last_rows[j] >= 0]
-    return [StockFeed.from_bars(panel.bars(ticker, columns), ticker) for ticker in traded]
+    with collector_paused():
+        return [StockFeed.from_bars(panel.bars(ticker, columns), ticker) for ticker in traded]
 
 
 def check_bars(bars: Any, ticker: str) -> None:

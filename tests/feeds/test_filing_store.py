@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import shutil
 from pathlib import Path
@@ -243,12 +241,3 @@ def test_store_of_real_filings_gives_the_same_table(real_data, tmp_path):
         for number, table in enumerate((first, second, fresh)):
             write_parquet(table, tmp_path / f"{number}.parquet")
         assert len({(tmp_path / f"{number}.parquet").read_bytes() for number in range(3)}) == 1
-
-
-def test_collector_is_back_after_a_batch_even_one_that_fails():
-    for error in (None, ValueError("broken")):
-        with contextlib.suppress(ValueError), filing_store._collector_paused():
-            assert not gc.isenabled()
-            if error is not None:
-                raise error
-        assert gc.isenabled()
