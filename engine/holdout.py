@@ -21,7 +21,7 @@ from models.spec import ModelSpec
 
 _OF_A_LOOK = (
     "strategy", "cash", "commission_bps", "slippage_bps", "commission", "slippage", "volume_percent", "unaffordable",
-    "delisting_return", "universe",
+    "delisting_return", "universe", "filings",
 )  # fmt: skip
 
 
@@ -101,8 +101,9 @@ def holdout_entry(
 
 
 def look_of(settings: Settings) -> dict[str, Any]:
-    """Return what tells one strategy's look at the holdout from another's: the strategy, its parameters and costs."""
+    """Return what tells one strategy's look at the holdout from another's: strategy, parameters, costs and stocks."""
     look = {name: getattr(settings, name) for name in _OF_A_LOOK} | {"from": str(settings.first)}
+    look["tickers"] = list(settings.tickers)
     if settings.predictions is not None:
         look["predictions"] = hashlib.sha256(Path(settings.predictions).read_bytes()).hexdigest()[:16]
     return look | {f"params.{name}": value for name, value in sorted(settings.params.items())}
@@ -115,6 +116,6 @@ def look_warnings(opening: Opening) -> list[str]:
     changed = f": {opening.changed}" if opening.changed else ""
     return [
         f"HOLDOUT LOOKED AT {opening.looks} TIMES: this is look {opening.look} of {opening.looks} at the opened "
-        f"sessions with different strategies, parameters or costs{changed}. Only the first look is out of sample; "
-        "the best of several is tuned on the holdout."
+        f"sessions with different strategies, parameters, costs or stocks{changed}. Only the first look is out of "
+        "sample; the best of several is tuned on the holdout."
     ]

@@ -142,7 +142,7 @@ def _read(trace: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise _unusable(trace, error) from error
     if missing:
-        raise _unusable(trace, f"it has no `{min(missing)}`")
+        raise _unusable(trace, f"it has no `{min(missing)}`; move it away if nobody chose a model by it")
     return dict(content)
 
 

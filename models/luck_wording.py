@@ -44,7 +44,7 @@ def holdout_sentence(model: Mapping[str, Any]) -> str:
     alone = found["measures"]
     told = (
         f"Holdout (opened {found['opened_at'][:10]}), the sessions from {found['from']} on alone: rank correlation "
-        f"{_number(alone['information_coefficient'])} (t {_number(alone['information_coefficient_t'])}), log-loss "
+        f"{_number(alone['information_coefficient'])} (t {_number(alone['information_coefficient_t'], 1)}), log-loss "
         f"{_number(alone['log_loss'])} against {_number(alone['prior_log_loss'])} of the class prior. Figures over all "
         "test sessions contain it."
     )
@@ -79,8 +79,8 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, digits: int = 4) -> str:
     if value is None or value != value:
         return "-"
-    text = f"{value:.4f}"
+    text = f"{value:.{digits}f}"
     return (text.lstrip("-") if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")

@@ -82,7 +82,8 @@ def test_load_unsealed_opened_warns_from_the_second_strategy_on(panel, tmp_path)
     assert told.startswith("HOLDOUT LOOKED AT 2 TIMES: this is look 2 of 2 at the opened sessions with different")
     assert ": `params.stop` 2, received 3. Only the first look is out of sample" in told
     assert "look 3 of 3" in warnings(params={"stop": 3}, slippage_bps=0.0)[1]
-    assert "look 1 of 3" in warnings(params={"stop": 2})[1]
+    assert "look 4 of 4" in warnings(params={"stop": 2}, tickers=("A", "B"))[1]
+    assert "look 1 of 4" in warnings(params={"stop": 2})[1]
     assert warnings(traded=False) == ["w"]
 
 

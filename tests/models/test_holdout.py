@@ -126,7 +126,7 @@ def test_open_holdout_damaged_trace_says_so(panel, spec, tmp_path):
     with pytest.raises(EnvironmentFailure, match="cannot keep or read the trace of the holdout"):
         open_holdout(panel, spec, 0, tmp_path)
     next(tmp_path.iterdir()).write_text('{"model": 1}')
-    with pytest.raises(EnvironmentFailure, match="the trace of the holdout .*: it has no `closes`"):
+    with pytest.raises(EnvironmentFailure, match="the trace of the holdout .*: it has no `closes`; move it away if"):
         open_holdout(panel, spec, 0, tmp_path)
 
 

@@ -31,7 +31,7 @@ def test_holdout_sentence_tells_a_sealed_one_and_an_opened_one_alone():
     opened = {"status": "opened", "from": "2023-01-03", "opened_at": "2026-01-02T03:04:05+00:00", "look": 1, "looks": 1}
     opened["measures"] = measures | {"prior_log_loss": float("nan")}
     told = (
-        "Holdout (opened 2026-01-02), the sessions from 2023-01-03 on alone: rank correlation 0.0123 (t 1.5000), "
+        "Holdout (opened 2026-01-02), the sessions from 2023-01-03 on alone: rank correlation 0.0123 (t 1.5), "
         "log-loss 1.3800 against - of the class prior. Figures over all test sessions contain it."
     )
     assert holdout_sentence({"holdout": opened}) == told
