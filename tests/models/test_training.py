@@ -107,7 +107,9 @@ def test_walk_forward_reports_each_fold(panel, result, shown):
 
 @pytest.mark.xdist_group("tensorflow")
 def test_walk_forward_warns_of_what_it_cannot_use(result):
-    assert result.warnings == [
+    # Noise of this size may also leave nothing to learn; test_fold_training.py holds that warning.
+    told = [warning for warning in result.warnings if not warning.startswith("no epoch was better than equal")]
+    assert told == [
         "held at 0 in fold 1, 2, because they do not vary in the training window: `momentum`, `ins_buy_21`",
         "effect of filings not measurable on this data: filings cover 69 sessions, one training window has 160",
     ]
