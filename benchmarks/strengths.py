@@ -48,14 +48,15 @@ def evaluated(strength: float) -> tuple[list[list[str]], str]:
 def _row(name: str, found: Evaluation) -> list[str]:
     told = found.as_dict()
     low, high = told["information_coefficient_low"], told["information_coefficient_high"]
+    ranks = told["information_coefficient_t"] == told["information_coefficient_t"]  # NaN where the score is constant
     return [
         name,
         f"{told['log_loss']:.4f}",
         f"{100 * told['log_loss_skill']:+.2f}",
         f"{told['balanced_accuracy']:.3f}",
-        f"{told['information_coefficient']:+.4f}",
-        f"{told['information_coefficient_t']:.1f}",
-        f"{low:+.4f} to {high:+.4f}",
+        f"{told['information_coefficient']:+.4f}" if ranks else "-",
+        f"{told['information_coefficient_t']:.1f}" if ranks else "-",
+        f"{low:+.4f} to {high:+.4f}" if ranks else "-",
     ]
 
 
