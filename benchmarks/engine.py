@@ -5,7 +5,7 @@ the rule of `benchmarks.engine_rule` on every engine that is there, each run in 
 engines in turn and that three times, and prints the medians and whether fills, cash and equity are those
 of an independent ledger. ``--json`` prints one line per engine.
 
-CPU seconds up to the numpy arrays in memory, imports included, are `load_cpu_s`; building feeds,
+CPU seconds up to the numpy arrays in memory, the engine's imports included, are `load_cpu_s`; building feeds,
 preload and the run are `run_cpu_s`. The peers live in an environment of their own (``make peers``).
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.engine_rule import FIELDS, Ledger, Market, Outcome, rounded, same
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS, STOCK, PEERS = "benchmarks.engine_backtrader", "benchmarks.engine_backtrader", "benchmarks.engine_peers"
+OURS, STOCK, PEERS = "benchmarks.engine_backtrader", "benchmarks.engine_backtrader", "benchmarks.peers"
 MODULES = {
     "insider_swing": OURS,
     "insider_swing_analyzers": OURS,
@@ -36,12 +36,19 @@ MODULES = {
     "insider_swing_guarded": OURS,
     "backtrader_pandasdata": STOCK,
     "backtrader_pandasdirectdata": STOCK,
-    "pybroker": PEERS,
-    "bt": PEERS,
-    "zipline_reloaded": PEERS,
-    "nautilus_trader": PEERS,
+    "pybroker": f"{PEERS}.pybroker",
+    "bt": f"{PEERS}.bt",
+    "zipline_reloaded": f"{PEERS}.zipline",
+    "zipline_in_memory": f"{PEERS}.zipline",
+    "nautilus_trader": f"{PEERS}.nautilus",
 }
-PACKAGES = {"pybroker": "pybroker", "bt": "bt", "zipline_reloaded": "zipline", "nautilus_trader": "nautilus_trader"}
+PACKAGES = {
+    "pybroker": "pybroker",
+    "bt": "bt",
+    "zipline_reloaded": "zipline",
+    "zipline_in_memory": "zipline",
+    "nautilus_trader": "nautilus_trader",
+}
 _OUTCOME = ("orders", "fills", "cash", "equity")
 Run = dict[str, Any]
 
