@@ -24,7 +24,6 @@ backtrader's own loop with the same result, and a warning says so once:
 
 from __future__ import annotations
 
-import gc
 import warnings
 from typing import Any
 
@@ -40,6 +39,7 @@ from feeds.backtrader_loop import (
     step,
     step_at_open,
 )
+from feeds.collector import collector_rare
 from feeds.errors import unknown_name
 from feeds.stock_feed import StockFeed
 
@@ -100,11 +100,10 @@ class ClockedCerebro(OwnLoop):
         clock, lines = Clock(self.datas), ClockedLines()
         self._put_on(clock, lines, strategies)
         self._clock = clock
-        gc.freeze()  # else the collector goes through all feeds and every imported module again and again
         try:
-            self._sessions(clock, strategies)
+            with collector_rare():  # else it goes through all feeds and every imported module again and again
+                self._sessions(clock, strategies)
         finally:
-            gc.unfreeze()
             lines.release()
             self._clock = None
 

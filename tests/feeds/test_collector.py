@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import weakref
 
 import pytest
 
-from feeds.collector import collector_paused
+from feeds.collector import collector_paused, collector_rare
 
 
 @pytest.mark.parametrize("error", [None, ValueError("broken")])
@@ -25,3 +26,39 @@ def test_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("error", [None, ValueError("broken")])
+def test_rare_collector_is_as_before_even_after_an_error(error):
+    before = gc.get_threshold()
+    with contextlib.suppress(ValueError), collector_rare():
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > 0
+        if error is not None:
+            raise error
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
+
+
+def test_rare_collector_still_finds_cycles():
+    class Node:
+        pass
+
+    with collector_rare():
+        node = Node()
+        node.itself = node
+        seen = weakref.ref(node)
+        del node
+        kept = [[] for _ in range(2 * gc.get_threshold()[0])]
+        assert seen() is None
+    assert kept
+
+
+def test_rare_collector_leaves_one_that_never_searches_alone():
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    try:
+        with collector_rare():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
