@@ -50,7 +50,7 @@ from engine.order_book import OrderBook
 from engine.orders import ASKED, make_order
 from engine.session_fills import BORROW, CLOSE, HIGH, NOT_HELD, REFUSE, RESIZE, SessionFills
 from engine.stock import Stock
-from feeds.backtrader_lines import parameter_values
+from feeds.adapter.lines import parameter_values
 from feeds.errors import InputError, unknown_name
 
 _KNOWN = {*ASKED, "_checksubmit"}  # what else comes with an order is the strategy's own, for `order.info`

@@ -27,8 +27,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from feeds.backtrader_lines import Clock, ClockedLines, buffers, guard, parameter_values, root_feed, unguard
-from feeds.backtrader_loop import (
+from feeds.adapter.lines import Clock, ClockedLines, buffers, guard, parameter_values, root_feed, unguard
+from feeds.adapter.loop import (
     OwnLoop,
     all_indicators,
     compute_indicators,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feeds.backtrader_lines import SafeLinesFeed, fill, parameter_values
+from feeds.adapter.lines import SafeLinesFeed, fill, parameter_values
 from feeds.collector import collector_paused
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PRICE_FIELDS, Bars, FeaturePanel, PricePanel

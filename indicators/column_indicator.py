@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from feeds.backtrader_lines import ColumnsAtOnce, parameter_values
+from feeds.adapter.lines import ColumnsAtOnce, parameter_values
 from feeds.errors import InputError, unknown_name
 from feeds.panel import Bars
 from indicators.feed_bars import last_bars, whole_bars

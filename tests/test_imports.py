@@ -14,8 +14,8 @@ FOLDERS = ("feeds", "models", "indicators", "strategies", "analyzers", "engine")
 ALLOWED = {
     "feeds": {"feeds"},
     "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress", "feeds.sessions"},
-    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", "feeds.backtrader_lines"},
-    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors", "feeds.backtrader_lines"},
+    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", "feeds.adapter.lines"},
+    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors", "feeds.adapter.lines"},
     "analyzers": {"analyzers", "feeds.errors", "feeds.panel"},
     "engine": set(FOLDERS),
 }
@@ -24,7 +24,11 @@ BACKTRADER_FREE = {"models"}
 
 
 def _files() -> list[Path]:
-    return [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+    return [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def _folder(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
 
 
 def _imports(nodes: list[ast.stmt]) -> set[str]:
@@ -44,7 +48,7 @@ def _top_level(tree: ast.Module) -> list[ast.stmt]:
 
 @pytest.mark.parametrize("path", _files(), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_imports_of_our_folders_follow_the_allowed_direction(path: Path):
-    allowed = ALLOWED[path.parent.name]
+    allowed = ALLOWED[_folder(path)]
     ours = {name for name in _imports(ast.parse(path.read_text()).body) if name.split(".")[0] in FOLDERS}
     assert {name for name in ours if name not in allowed and name.split(".")[0] not in allowed} == set()
 
@@ -53,7 +57,7 @@ def test_imports_of_our_folders_follow_the_allowed_direction(path: Path):
 def test_heavy_packages_are_imported_inside_functions_only(path: Path):
     names = {name.split(".")[0] for name in _imports(_top_level(ast.parse(path.read_text())))}
     assert names & HEAVY_ONLY_INSIDE_FUNCTIONS == set()
-    if path.parent.name in BACKTRADER_FREE:
+    if _folder(path) in BACKTRADER_FREE:
         assert "backtrader" not in names
 
 

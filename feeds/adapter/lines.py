@@ -11,10 +11,6 @@ indicator on every session, a call each. Here the place is looked up where someb
 so a session costs one assignment for all lines together, whatever the calendars: on a session that
 the stock missed ``rows[t]`` is ``rows[t - 1]``, and ``len``, ``[0]`` and ``[-1]`` count traded bars.
 Before the first bar ``rows[t]`` is `NOT_LISTED`, which no array has, and the reading raises.
-
-No module but this and `feeds.backtrader_loop` touches a private attribute of backtrader, but `_name`, which its
-documentation uses. A test holds this, and that each of them still means what we take it for: see
-tests/feeds/test_backtrader_lines.py.
 """
 
 from __future__ import annotations

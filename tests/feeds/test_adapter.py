@@ -16,7 +16,7 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from feeds.backtrader_lines import (
+from feeds.adapter.lines import (
     NOT_LISTED,
     Clock,
     ClockedLines,
@@ -27,7 +27,7 @@ from feeds.backtrader_lines import (
     parameter_values,
     root_feed,
 )
-from feeds.backtrader_loop import OwnLoop, has_own_step
+from feeds.adapter.loop import OwnLoop, has_own_step
 from feeds.stock_feed import make_feeds
 from tests.conftest import build_panel
 
@@ -153,7 +153,7 @@ def test_fill_keeps_the_places_that_look_ahead():
 
 
 ROOT = Path(__file__).resolve().parents[2]
-ADAPTERS = [ROOT / "feeds" / name for name in ("backtrader_lines.py", "backtrader_loop.py")]
+ADAPTERS = [ROOT / "feeds" / "adapter" / name for name in ("lines.py", "loop.py")]
 # What backtrader's documentation tells to use: a feed's name, and the methods that a feed and a commission replace.
 DOCUMENTED = {"_name", "_load", "_getcommission"}
 # Our broker's value of the account is backtrader's own, which its `set_cash` sets.
@@ -198,12 +198,12 @@ def _touched(source: str, inside: set[str]) -> set[str]:
 
 def _ours() -> list[Path]:
     folders = ("feeds", "indicators", "strategies", "analyzers", "engine")
-    texts = {path: path.read_text() for folder in folders for path in (ROOT / folder).glob("*.py")}
-    return sorted(path for path, text in texts.items() if "import backtrader" in text or "feeds.backtrader_" in text)
+    texts = {path: path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    return sorted(path for path, text in texts.items() if "import backtrader" in text or "feeds.adapter" in text)
 
 
 @pytest.mark.parametrize("path", [path for path in _ours() if path not in ADAPTERS], ids=lambda path: path.name)
-def test_private_attributes_of_backtrader_are_touched_in_the_adapters_only(path):
+def test_private_attributes_of_backtrader_are_touched_in_the_adapter_only(path):
     assert _touched(path.read_text(), _inside_backtrader()) == set()
 
 
@@ -215,8 +215,12 @@ def test_search_for_private_attributes_finds_them():
     assert touched[1] >= {"_oncepost", "_minperiods", "_event_stop"}
 
 
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
 def _made_from_backtraders() -> list[type]:
-    modules = [importlib.import_module(f"{path.parent.name}.{path.stem}") for path in _ours()]
+    modules = [importlib.import_module(_module(path)) for path in _ours()]
     found = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
     ours = [each for each in found if each.__module__ in {module.__name__ for module in modules}]
     return sorted((each for each in ours if _parents(each)), key=lambda each: each.__qualname__)
@@ -228,7 +232,7 @@ def _parents(kind: type) -> list[type]:
 
 @pytest.mark.parametrize("kind", _made_from_backtraders(), ids=lambda kind: kind.__name__)
 def test_class_made_from_backtraders_takes_none_of_its_private_names(kind):
-    if kind.__module__ in {f"feeds.{adapter.stem}" for adapter in ADAPTERS}:
+    if kind.__module__ in set(map(_module, ADAPTERS)):
         return
     text = "\n".join(inspect.getsource(each) for parent in _parents(kind) for each in (parent, type(parent)))
     theirs = set(re.findall(r"\b_[a-z]\w*", text))
