@@ -25,14 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.engine_rule import FIELDS, Ledger, Market, Outcome, rounded, same
+from benchmarks.engine_rule import CASH, FIELDS, Ledger, Market, Outcome, rounded, same
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS, STOCK, PEERS = "benchmarks.engine_backtrader", "benchmarks.engine_backtrader", "benchmarks.peers"
+IDLE = "insider_swing_idle"  # sends no order
 MODULES = {
     "insider_swing": OURS,
     "insider_swing_analyzers": OURS,
     "insider_swing_indicators": OURS,
+    IDLE: OURS,
     "insider_swing_guarded": OURS,
     "backtrader_pandasdata": STOCK,
     "backtrader_pandasdirectdata": STOCK,
@@ -133,7 +135,8 @@ def measure(engine: str, python: str, market_file: Path) -> Run:
 
 def compare(engines: list[str], market: Market, times: int) -> list[Run]:
     """Run each engine `times` times, in turn, and return one line of medians each."""
-    right = Ledger(market).run()
+    right, still = Ledger(market).run(), [CASH] * len(market.sessions)
+    nothing = Outcome(cash=still, equity=still)
     runs: dict[str, list[Run]] = {engine: [] for engine in engines}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "market.npz"
@@ -145,7 +148,7 @@ def compare(engines: list[str], market: Market, times: int) -> list[Run]:
                 except RuntimeError as error:
                     print(f"left out: {error}", file=sys.stderr)
                     del runs[engine]
-    return [_line(engine, found, market, right) for engine, found in runs.items()]
+    return [_line(engine, found, market, nothing if engine == IDLE else right) for engine, found in runs.items()]
 
 
 def _line(engine: str, runs: list[Run], market: Market, right: Outcome) -> Run:

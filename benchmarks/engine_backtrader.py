@@ -102,6 +102,11 @@ def insider_swing(market: Market) -> Outcome:
     return _ours(market, None, None)
 
 
+def insider_swing_idle(market: Market) -> Outcome:
+    """Run our engine with classes that never ask for an order: what remains is the cost of sessions and feeds."""
+    return _ours(market, None, None, drawn=np.ones(market.close.shape, dtype=np.int64))
+
+
 def insider_swing_guarded(market: Market) -> Outcome:
     """Run our engine with orders alone and every reading of a line checked."""
     return _ours(market, None, None, guarded=True)
@@ -140,12 +145,14 @@ def _ours(
     indicators: Callable[[Any], Any] | None,
     analyzers: bool = False,
     guarded: bool = False,
+    drawn: np.ndarray | None = None,
 ) -> Outcome:
     arrays = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
     adjust = np.where(np.isfinite(market.close), 1.0, np.nan)
     sessions, tickers = pd.DatetimeIndex(market.sessions), tuple(market.tickers)
     panel = PricePanel(sessions, tickers, adjust=adjust, price_basis="as_traded", **arrays)
-    params = {"classes": classes(*market.close.shape), "indicators": indicators}
+    drawn = classes(*market.close.shape) if drawn is None else drawn
+    params = {"classes": drawn, "indicators": indicators}
     cerebro = make_cerebro(panel, columns, Rule, params, guarded=guarded)
     # The rule knows no limit of volume and no check of cash.
     costs = {"commission_bps": COST_FRAC * 1e4, "slippage_bps": 0.0, "volume_frac": None, "unaffordable": "borrow"}

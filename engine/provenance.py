@@ -95,7 +95,7 @@ def _read_digest(path: Path) -> dict[str, Any]:
 def code_digest(folder: str) -> str:
     """Return what stands for the code of one of our folders."""
     sha = hashlib.sha256()
-    for path in sorted((ROOT / folder).glob("*.py")):
+    for path in sorted((ROOT / folder).rglob("*.py")):
         sha.update(path.read_bytes())
     return sha.hexdigest()[:12]
 
