@@ -6,7 +6,8 @@ half year name the file, so that a later end, or a holdout that is opened, goes 
 chosen names the trial: every setting of the model but the name of its preset, the seed, and the insider columns of
 the first half year that has any. The same model again is no new trial.
 
-Baselines, ablations and placebo fits are not counted, because nobody chooses among them. What another cache
+Rivals (`--against`), ablations and placebo fits are not counted, because nobody chooses among them; a baseline that
+is itself trained as the model is. What another cache
 folder saw, or a try on other prices (another first session, or a stock more or less in the first half year), is
 not known here.
 """

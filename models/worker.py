@@ -46,6 +46,10 @@ WORKER_ENVIRONMENT = {
 }
 
 
+_GUARD = 'its own error stands above; a script that trains needs `if __name__ == "__main__":` around its calls'
+_MEMORY = "most often the memory is full; use fewer `--jobs` or fewer tickers (finished folds are kept in the cache)"
+
+
 @dataclass(frozen=True)
 class Task:
     """One network to train: a fold, a seed, where its arrays are and where the result goes."""
@@ -167,10 +171,7 @@ def _receive(worker: _Worker) -> Event:
         kind, content = worker.pipe.recv()
     except (EOFError, ConnectionResetError) as error:
         worker.process.join()
-        raise EnvironmentFailure(
-            f"the training process of fold {worker.task.fold.number} died with exit code {worker.process.exitcode}: "
-            "most often the memory is full; use fewer `--jobs` or fewer tickers (finished folds are kept in the cache)"
-        ) from error
+        raise _death(worker) from error
     if kind == "refused":
         raise EnvironmentFailure(content)
     if kind == "mistaken":
@@ -178,6 +179,16 @@ def _receive(worker: _Worker) -> Event:
     if kind == "failed":
         raise RuntimeError(f"training of fold {worker.task.fold.number} failed:\n{content}")
     return Event(worker.task, content, finished=kind == "done")
+
+
+def _death(worker: _Worker) -> EnvironmentFailure:
+    assert worker.task is not None
+    code = worker.process.exitcode
+    # With 1, Python ended by itself before the training began, and has said why.
+    reason = _GUARD if code == 1 else _MEMORY
+    return EnvironmentFailure(
+        f"the training process of fold {worker.task.fold.number} died with exit code {code}: {reason}"
+    )
 
 
 def _stop(worker: _Worker) -> None:

@@ -246,6 +246,27 @@ def test_worker_killed_is_an_environment_failure(tmp_path):
         list(train_in_processes([blocked_task(tmp_path / "arrays")], 1))
 
 
+def test_script_without_a_main_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from models.folds import Fold\nfrom models.spec import ModelSpec\n"
+        "from models.worker import Task, train_in_processes\nfrom pathlib import Path\n"
+        "list(train_in_processes([Task(Fold(1, 0, 1, 2, 3), ModelSpec(), 1, Path('a'), Path('b'))], 1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (
+        "died with exit code 1: its own error stands above; a script that trains needs `if __name__ ==" in done.stderr
+    )
+
+
 @pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread(), reason="a signal reaches the main thread only"
 )
