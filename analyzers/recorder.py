@@ -33,6 +33,7 @@ ORDER_COLUMNS = (
     "filled",
     "created_session",
     "created_price",
+    "limit_price",
     "executed_session",
     "executed_price",
     "executed_price_source",
@@ -43,6 +44,7 @@ ORDER_COLUMNS = (
     "reason",
     "note",
 )
+_STOP_LIMITS = (bt.Order.StopLimit, bt.Order.StopTrailLimit)
 PENDING_AT_END, NEVER_SENT = "Pending at end", "Never sent"
 
 
@@ -59,7 +61,8 @@ class Recorder(bt.Analyzer):
     orders : DataFrame
         One row per order in the order of creation; `ref` counts from 1 in each run. `size` is
         what was asked and `filled` what was had, never negative. `created_price` is the stop or
-        limit price, or the close at the decision for market orders. `executed_price` is the average of the fills,
+        limit price, or the close at the decision for market orders; `limit_price` the limit of a stop-limit, else
+        empty. `executed_price` is the average of the fills,
         `executed_price_source` the same as the source quotes it (price / adjust of the fill's
         bar), `value` the USD that changed hands; all three and `executed_session` (of the last
         fill) are empty where nothing was filled. `commission` and `slippage` are USD; slippage is
@@ -114,8 +117,9 @@ class Recorder(bt.Analyzer):
             if order is not None and order.p.owner is self.strategy:
                 self.notify_order(order)
         for order in getattr(self.strategy.broker, "unsent_orders", lambda: ())():
-            self.notify_order(order)
-            self._orders[order.ref].was_sent = False
+            if order.p.owner is self.strategy:
+                self.notify_order(order)
+                self._orders[order.ref].was_sent = False
         self.equity = self._equity_table()
         self.orders = self._order_table()
         traded = {fate.order.data for fate in self._orders.values() if fate.fills}
@@ -187,7 +191,7 @@ class Recorder(bt.Analyzer):
         rows = [fate.row(number, self._stocks[fate.order.data].ticker) for number, fate in enumerate(fates, start=1)]
         table = pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
         sessions = dict.fromkeys(("created_session", "executed_session"), "datetime64[ns]")
-        prices = ("created_price", "executed_price", "executed_price_source")
+        prices = ("created_price", "limit_price", "executed_price", "executed_price_source")
         numbers = ("size", "filled", *prices, "commission", "slippage", "value")
         return table.astype({**sessions, **dict.fromkeys(numbers, "float64"), "ref": "int64"})
 
@@ -244,6 +248,7 @@ class _Fate:
             shares,
             self.created,
             float(order.created.price),
+            float(order.created.pricelimit) if order.exectype in _STOP_LIMITS else math.nan,
             self.executed,
             self.value / shares if shares else math.nan,
             self.value_source / shares if shares else math.nan,

@@ -10,13 +10,16 @@ It stands in for backtrader's own broker, for feeds of daily bars of stocks:
   1 + `delisting_return`, with the reason "delisted" and commission but no slippage; its waiting orders
   are cancelled.
 - Within a session the opens come first, then what a stop or a limit fills during the day, then the
-  closes; in each, sales before purchases, then stops before limits, then what was sent first. Where one bar
-  holds the stop and the target of a position, the stop is taken.
+  closes; in each, sales before purchases, then stops before limits, then the price nearest to the open, which the
+  day comes by first, then what was sent first. Where one bar holds the stop and the target of a position, the
+  stop is taken.
 - All orders of a stock share a part of the session's volume; what is left over waits for its next bar.
 - Cash is checked when an order fills, at the price it fills at. What cannot be paid is bought as far as
   cash goes; where that is nothing, the order ends with the status Margin (`unaffordable`).
 - A sale of more than is held sells what is held, or is cancelled where that is nothing, unless
-  `allow_short`.
+  `allow_short`. What covers a short is bought even where cash does not pay for it, and cash goes below 0.
+- Where a bracket's target fills in part, its stop stays for the rest; of linked (OCO) orders, the first fill of one
+  cancels the others, as in backtrader.
 - Commission and slippage are charged on every fill, per side. Slippage moves the price against the
   order, out of the bar's range if need be, but never beyond a limit.
 
@@ -47,10 +50,10 @@ from engine.account import Positions
 from engine.costs import Slippage, StockCommission, delisting_returns
 from engine.lifecycle import DELISTED, NOT_LISTED, explain
 from engine.order_book import OrderBook
-from engine.orders import ASKED, make_order
+from engine.orders import ASKED, check_explained, make_order
 from engine.session_fills import BORROW, CLOSE, HIGH, NOT_HELD, REFUSE, RESIZE, SessionFills
 from engine.stock import Stock
-from feeds.adapter.lines import parameter_values
+from feeds.adapter.lines import is_beside_finer, parameter_values
 from feeds.errors import InputError, unknown_name
 
 _KNOWN = {*ASKED, "_checksubmit"}  # what else comes with an order is the strategy's own, for `order.info`
@@ -155,10 +158,13 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         self._shares_of_fund = self.cash / self.p.fundstartval
         self._stocks: dict[Any, Stock] = {}
         self._volume_frac = self.p.volume_frac
+        for info in self.comminfo.values():
+            if isinstance(info, StockCommission):
+                info.forget()
         self._returned = delisting_returns(self.p.delisting_return)
 
-    def set_clock(self, clock: Callable[[], float]) -> None:
-        """Let an engine that knows the session say so; else every feed is asked."""
+    def set_clock(self, clock: Callable[[], float] | None) -> None:
+        """Let an engine that knows the session say so; without one every feed is asked."""
         self._clock = clock
 
     def setcommission(self, *args: Any, **kwargs: Any) -> None:
@@ -222,7 +228,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         if datas is None:
             return self._value - self.cash if mkt else self._value
         held = [data for data in datas if data in self.positions]
-        return float(sum(self.positions[data].size * data.close[0] for data in held))
+        return float(sum(self.positions[data].size * self._stocks[data].mark() for data in held))
 
     getvalue = get_value
 
@@ -278,22 +284,23 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     def _send(self, is_buy: bool, what: dict[str, Any], asked: dict[str, Any]) -> Any:
         explained = {name: asked.pop(name) for name in asked.keys() - _KNOWN}
         asked.pop("_checksubmit", None)
-        order = make_order(is_buy, self.session, {**ASKED, **what, **asked})
+        order = make_order(is_buy, self._present(what["data"]), {**ASKED, **what, **asked})
         if explained:
+            check_explained(order, explained)
             order.info.update(explained)
-        if order.oco is not None:
-            self.book.link(order, order.oco)
         return self.submit(order)
+
+    def _present(self, data: Any) -> float:
+        """Return the session whose bar an order's sender can see: before our `next`, as in a cheat timer, today's."""
+        return max(self.session, data.lines.datetime[0]) if len(data) else self.session
 
     def submit(self, order: Any, check: bool = True) -> Any:
         """Accept an order, or reject it when its stock is not listed yet or no longer."""
         stock = order.stock = self._stock(order.data)
-        stock.owner = order.owner
+        stock.owner, stock.tradeid = order.owner, order.tradeid
         refusal = self._refusal(order, stock)
         if refusal is not None:
-            explain(order, refusal)
-            self._finish(order, bt.Order.Rejected)
-            self.book.after_end(order)
+            self._finish(order, bt.Order.Rejected, refusal)
             return order
         for sent in self.book.send(order):
             sent.submit(self)
@@ -303,20 +310,25 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         return order
 
     def cancel(self, order: Any, bracket: bool = False) -> bool:
-        """Cancel an order at once; False where it has ended."""
+        """Cancel an order at once, one that was not sent yet too; False where it has ended."""
         waiting = self.book.open.get(order.ref)
-        if waiting is None:
-            return False
-        self._end(waiting, bt.Order.Canceled)
-        return True
+        if waiting is not None:
+            self._end(waiting, bt.Order.Canceled)
+            return True
+        unsent = self.book.take_back(order)
+        for each in unsent:
+            self._finish(each, bt.Order.Canceled)
+        return bool(unsent)
 
-    def _end(self, order: Any, status: int) -> None:
+    def _end(self, order: Any, status: int, why: str = "") -> None:
         """Take an order that did not fill, or not fully, out of the market."""
         self.book.remove(order)
-        self._finish(order, status)
+        self._finish(order, status, why)
         self.book.after_end(order)
 
-    def _finish(self, order: Any, status: int) -> None:
+    def _finish(self, order: Any, status: int, why: str = "") -> None:
+        if why:
+            explain(order, why)
         order.status, order.broker = status, self
         order.executed.dt = self.session
         self.notify(order)
@@ -324,6 +336,12 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     def _stock(self, data: Any) -> Stock:
         stock = self._stocks.get(data)
         if stock is None:
+            if is_beside_finer(data, self.cerebro.datas):
+                raise InputError(
+                    f"order of {data._name or 'a feed without a name'}: expected one whose bars begin after the order, "
+                    "received one resampled beside shorter bars, whose open lies before it; send the order to the feed "
+                    "of the shorter bars"
+                )
             stock = self._stocks[data] = Stock(data, data._name in self.p.halted_at_end)
         return stock
 

@@ -72,11 +72,12 @@ class ClockedCerebro(OwnLoop):
 
     def runstrategies(self, iterstrat: Any, predata: bool = False) -> Any:
         """Run strategies (called by backtrader), and let the broker ask us for the session."""
-        if hasattr(self.broker, "set_clock"):
-            self.broker.set_clock(self.session_number)
+        set_clock = getattr(self.broker, "set_clock", lambda clock: None)
+        set_clock(self.session_number)
         try:
             return super().runstrategies(iterstrat, predata)
-        finally:  # the feeds may be used again, in a run that is not guarded
+        finally:  # broker and feeds may be used again, without a clock of ours, in a run that is not guarded
+            set_clock(None)
             for line in (line for data in self.datas for line in buffers(data)):
                 unguard(line)
 

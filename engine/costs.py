@@ -34,6 +34,7 @@ Commission = Callable[[float, float, float], float]
 
 # Shares of a month up to which a share costs so many USD.
 TIERS = ((300_000, 0.0035), (3_000_000, 0.002), (20_000_000, 0.0015), (100_000_000, 0.001), (math.inf, 0.0005))
+MOST_LOST = 0.99  # beyond the parts of a volume that the law of impact was found on, it knows no bound; a price does
 COMMISSION_FORMS = "bps:N, percent:N, per-trade:USD, per-share:USD[,min=USD][,max=FRACTION] or tiered"
 SLIPPAGE_FORMS = "bps:N, spread, impact:N, or a sum of them such as bps:1+spread+impact:1"
 
@@ -111,7 +112,7 @@ class StockCommission(bt.CommInfoBase):
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
             raise unknown_name("parameter of StockCommission", name, parameter_values(self.params))
         super().__init__()
-        self._month, self._month_shares = (0, 0), 0.0
+        self.forget()
 
     def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
         return float(self.p.model(abs(size), price, 0.0)) if size else 0.0
@@ -122,6 +123,10 @@ class StockCommission(bt.CommInfoBase):
             return 0.0
         before = self._month_shares if month == self._month else 0.0
         return float(self.p.model(shares, price, before))
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self._month, self._month_shares = (0, 0), 0.0
 
     def count(self, shares: float, month: tuple[int, int]) -> None:
         """Add shares to those of the month."""
@@ -157,7 +162,7 @@ class Slippage:
         return not self.has_spread and not self.impact
 
     def frac(self, shares: float, before: Callable[[str, int], np.ndarray]) -> float:
-        """Return the fraction of the price that an order loses.
+        """Return the fraction of the price that an order loses, `MOST_LOST` at most.
 
         Parameters
         ----------
@@ -173,7 +178,7 @@ class Slippage:
         if self.impact:
             close, volume = before("close", self.lookback_bars + 1), before("volume", self.lookback_bars)
             lost += square_root_impact(shares, volume, close, self.impact)
-        return lost
+        return min(lost, MOST_LOST)
 
 
 def half_spread(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> float:

@@ -34,14 +34,16 @@ class Lifecycle:
             return NOT_LISTED
         if stock.dates[0] != self.session and stock.has_ended(self.session):
             return DELISTED
-        return None if self.book.has_parent_of(order) else NO_PARENT
+        if order.parent is not None:
+            order.parent = self.book.parent_of(order)
+            return NO_PARENT if order.parent is None else None
+        return None
 
     def _leave_delisted(self) -> None:
         session = self.session
         for order in list(self.book.open.values()):
             if order.stock.dates[0] != session and order.stock.has_ended(session) and order in self.book:
-                explain(order, DELISTED)
-                self._end(order, bt.Order.Canceled)
+                self._end(order, bt.Order.Canceled, DELISTED)
         absent = [self._stocks[data] for data in self.positions if self._stocks[data].dates[0] != session]
         for stock in sorted((stock for stock in absent if stock.has_ended(session)), key=lambda stock: stock.name):
             self._sell_at_last_price(stock)
@@ -52,6 +54,7 @@ class Lifecycle:
             **ASKED,
             "owner": stock.owner,
             "data": stock.data,
+            "tradeid": stock.tradeid,
             "size": abs(size),
             "price": None,
             "pricelimit": None,
@@ -64,7 +67,7 @@ class Lifecycle:
         order.submit(self)
         order.accept(self)
         self.notify(order)
-        self._execute_fill(order, -size, stock.close[0] * (1 + returned), 0.0)
+        self._execute_fill(order, -size, stock.mark() * (1 + returned), 0.0)
 
     def _carry(self, last: float) -> None:
         """Pay dividends on what was held at the close before, and the fee on shorts since then."""
@@ -72,10 +75,10 @@ class Lifecycle:
         paid: Mapping[str, Mapping[float, float]] = self.p.dividends or {}
         for data, position in self.positions.items():
             stock = self._stocks[data]
-            self.cash += position.size * paid.get(stock.name, {}).get(self.session, 0.0)
+            due = (usd for day, usd in paid.get(stock.name, {}).items() if last < day <= self.session)
+            self.cash += position.size * sum(due)
             if position.size < 0:
-                close = stock.close[-1] if stock.trades(self.session) else stock.close[0]
-                self.cash += position.size * close * self.p.borrow_rate * days / 365
+                self.cash += position.size * stock.marked * self.p.borrow_rate * days / 365
 
 
 def explain(order: Any, why: str) -> None:

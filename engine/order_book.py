@@ -1,18 +1,34 @@
 """The orders that may still fill, and which of them depend on each other.
 
 - Orders linked with `oco` form a group: when one of them fills, even in part, or ends, the others are
-  cancelled.
+  cancelled, as in backtrader.
 - A bracket is a parent and its children. The children wait until the parent has filled, even in part, and
-  work from the session after; what the first of them fills cancels the rest, the parent's remainder
-  included. A parent that ends without a fill takes them along.
+  work from the session after. What one of them fills cancels the parent's remainder; the other children stay,
+  for the shares that are left (`unprotected`), until one of them has done its work. A parent that ends without a
+  fill takes them along.
+- A child that is cancelled, or expires, takes the rest of its bracket along, as in backtrader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import backtrader as bt
+
+LINK_FILLED, LINK_ENDED = "a linked order filled", "a linked order ended"
+EXIT_FILLED, EXIT_ENDED, ENTRY_ENDED = "its bracket's exit filled", "its bracket's exit ended", "its entry ended"
+
+
+@dataclass(slots=True)
+class _Bracket:
+    parent: Any
+    children: list[Any] = field(default_factory=list)
+
+    def left(self) -> float:
+        """Return the shares that the parent has filled and no child has."""
+        return abs(self.parent.executed.size) - sum(abs(child.executed.size) for child in self.children)
 
 
 class OrderBook:
@@ -20,23 +36,44 @@ class OrderBook:
 
     Parameters
     ----------
-    end : callable (order, status)
+    end : callable (order, status, why)
         Called for each order that this book cancels because of another.
     """
 
-    def __init__(self, end: Callable[[Any, int], None]) -> None:
+    def __init__(self, end: Callable[[Any, int, str], None]) -> None:
         self.open: dict[int, Any] = {}
         self._end = end
         self._leader: dict[int, int] = {}
         self._groups: dict[int, list[Any]] = {}
-        self._brackets: dict[int, list[Any]] = {}
+        self._brackets: dict[int, _Bracket] = {}
         self._unsent: dict[int, list[Any]] = {}
         self._activated: list[Any] = []
 
     def __contains__(self, order: Any) -> bool:
         return order.ref in self.open
 
-    def link(self, order: Any, other: Any) -> None:
+    def parent_of(self, order: Any) -> Any:
+        """Return an order's parent as this book knows it (a strategy may name the copy it was told of), else None."""
+        bracket = self._brackets.get(order.parent.ref)
+        return self.open.get(order.parent.ref) if bracket is None else bracket.parent
+
+    def send(self, order: Any) -> list[Any]:
+        """Take an order and return those that go to the market now: none while `transmit` is False."""
+        if order.oco is not None:
+            self._link(order, order.oco)
+        if order.parent is None and order.transmit:
+            return [order]
+        parent = order if order.parent is None else order.parent
+        bracket = self._brackets.setdefault(parent.ref, _Bracket(parent))
+        if order is not parent:
+            bracket.children.append(order)
+            if parent.executed.size:
+                self._activated.append(order)
+        waiting = self._unsent.setdefault(parent.ref, [])
+        waiting.append(order)
+        return self._unsent.pop(parent.ref) if order.transmit else []
+
+    def _link(self, order: Any, other: Any) -> None:
         """Put an order into the group of another; alone where that one has ended."""
         leader = self._leader.get(other.ref, other.ref)
         if leader not in self._groups and other.alive():
@@ -46,26 +83,39 @@ class OrderBook:
             self._groups[leader].append(order)
             self._leader[order.ref] = leader
 
-    def has_parent_of(self, order: Any) -> bool:
-        """Tell whether an order is no child, or its parent is still there."""
-        return order.parent is None or order.parent.ref in self._brackets
+    def unprotected(self, order: Any) -> float:
+        """Return the shares that are left for a bracket's child."""
+        return self._brackets[order.parent.ref].left()
 
-    def send(self, order: Any) -> list[Any]:
-        """Take an order and return those that go to the market now: none while `transmit` is False."""
-        if order.parent is None and order.transmit:
-            return [order]
-        parent = order if order.parent is None else order.parent
-        if order.parent is not None:
-            self._brackets[parent.ref].append(order)
-        else:
-            self._brackets[order.ref] = []
-        waiting = self._unsent.setdefault(parent.ref, [])
-        waiting.append(order)
-        return self._unsent.pop(parent.ref) if order.transmit else []
+    def is_entry(self, order: Any) -> bool:
+        """Tell whether an order has children."""
+        return order.ref in self._brackets
 
     def remove(self, order: Any) -> bool:
         """Take an order out; False where it is not there."""
         return self.open.pop(order.ref, None) is not None
+
+    def take_back(self, order: Any) -> list[Any]:
+        """Take an order out that was not sent yet, its children too, and return them; none where it was sent."""
+        ref = order.ref if order.parent is None else order.parent.ref
+        waiting = self._unsent.get(ref, [])
+        if all(each.ref != order.ref for each in waiting):
+            return []
+        taken = waiting if order.parent is None else [each for each in waiting if each.ref == order.ref]
+        for each in taken:
+            self._forget(each)
+        kept = [each for each in waiting if each not in taken]
+        if kept:
+            self._unsent[ref] = kept
+        else:
+            del self._unsent[ref]
+        return taken
+
+    def _forget(self, order: Any) -> None:
+        if order.parent is None:
+            del self._brackets[order.ref]
+        elif order.parent.ref in self._brackets:
+            self._brackets[order.parent.ref].children.remove(order)
 
     def activate(self) -> None:
         """Let children work whose parent filled in an earlier session."""
@@ -77,48 +127,51 @@ class OrderBook:
         """Deal with what depends on an order that has just filled, in part or in full."""
         if not (self._groups or self._brackets):
             return
-        self._cancel_group(order)
+        self._cancel_group(order, LINK_FILLED)
         if order.parent is not None:
-            self._cancel_bracket(order)
-        else:
-            self._activated.extend(child for child in self._brackets.get(order.ref, ()) if not child.active())
-            if not order.alive():
-                self._close_bracket_when_done(order)
+            self._after_exit(order)
+        elif order.ref in self._brackets:
+            children = self._brackets[order.ref].children
+            self._activated.extend(child for child in children if not child.active())
+            if not (children or order.alive()):
+                del self._brackets[order.ref]
+
+    def _after_exit(self, order: Any) -> None:
+        self._cancel(order.parent, EXIT_FILLED)
+        if not order.alive() or self.unprotected(order) <= 0:
+            self._cancel_bracket(order, EXIT_FILLED)
 
     def after_end(self, order: Any) -> None:
-        """Deal with what depends on an order that was cancelled, refused or expired."""
-        self._cancel_group(order)
+        """Deal with what depends on an order that was cancelled or expired, or could not be paid."""
+        self._cancel_group(order, LINK_ENDED)
         if order.parent is not None:
-            self._cancel_bracket(order)
-        elif not order.executed.size:
-            for child in self._brackets.pop(order.ref, ()):
-                self._cancel(child)
+            self._cancel_bracket(order, EXIT_ENDED)
+        elif not order.executed.size and order.ref in self._brackets:
+            for child in self._brackets.pop(order.ref).children:
+                self._cancel(child, ENTRY_ENDED)
 
     def unsent(self) -> Iterator[Any]:
         """Yield orders that were never sent on, because none with `transmit` followed."""
         for orders in self._unsent.values():
             yield from orders
 
-    def _close_bracket_when_done(self, order: Any) -> None:
-        if not self._brackets.get(order.ref, True):
-            del self._brackets[order.ref]
-
-    def _cancel_group(self, order: Any) -> None:
+    def _cancel_group(self, order: Any, why: str) -> None:
         leader = self._leader.pop(order.ref, None)
         if leader is None:
             return
         for other in self._groups.pop(leader, ()):
-            if other is not order:
+            if other.ref != order.ref:
                 self._leader.pop(other.ref, None)
-                self._cancel(other)
+                self._cancel(other, why)
 
-    def _cancel_bracket(self, order: Any) -> None:
-        others = self._brackets.pop(order.parent.ref, ())
-        for other in (order.parent, *others):
+    def _cancel_bracket(self, order: Any, why: str) -> None:
+        bracket = self._brackets.pop(order.parent.ref, None)
+        for other in () if bracket is None else (bracket.parent, *bracket.children):
             if other is not order:
-                self._cancel(other)
+                self._cancel(other, why)
 
-    def _cancel(self, order: Any) -> None:
-        if self.remove(order):
-            self._end(order, bt.Order.Canceled)
-            self.after_end(order)
+    def _cancel(self, order: Any, why: str) -> None:
+        waiting = self.open.get(order.ref)
+        if waiting is not None and self.remove(waiting):
+            self._end(waiting, bt.Order.Canceled, why)
+            self.after_end(waiting)

@@ -16,6 +16,8 @@ import backtrader as bt
 from backtrader.order import OrderBase, OrderData
 from backtrader.utils import AutoOrderedDict
 
+from feeds.errors import InputError
+
 TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 # What a strategy may ask of an order, with backtrader's defaults.
 ASKED: dict[str, Any] = {
@@ -29,6 +31,15 @@ ASKED: dict[str, Any] = {
     "transmit": True,
     "simulated": False,
     "histnotify": False,
+}
+_PRICES: dict[int, tuple[str, ...]] = {
+    bt.Order.Market: (),
+    bt.Order.Close: (),
+    bt.Order.Limit: ("price",),
+    bt.Order.Stop: ("price",),
+    bt.Order.StopLimit: ("price", "pricelimit"),
+    bt.Order.StopTrail: ("price",),
+    bt.Order.StopTrailLimit: ("price", "pricelimit"),
 }
 _NEW = object.__new__
 _EMPTY = vars(OrderData())
@@ -70,6 +81,8 @@ class _SafeOrder:
     @property
     def dteos(self) -> float:
         """End of the session after which the order was sent, as backtrader's day number."""
+        if not math.isfinite(self.created.dt):  # sent before the first session
+            return float(self.created.dt)
         day = bt.num2date(self.created.dt)
         end = self.data.p.sessionend
         moment = day.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=end.microsecond)
@@ -96,11 +109,17 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
         `owner`, `data`, `size`, `price`, `pricelimit`, `exectype`, `valid`, `tradeid`, `oco`, `trailamount`,
         `trailpercent`, `parent`, `transmit`, `simulated`, `histnotify`.
 
+    Raises
+    ------
+    InputError
+        For a size or price that is no number above 0, an unknown type, a trailing stop without a distance.
+
     Notes
     -----
     A stock without a bar so far has no price: where backtrader would show the last close of the whole
     data set, `created.price` is NaN.
     """
+    _check(asked)
     order: Any = _NEW(SafeBuyOrder if is_buy else SafeSellOrder)
     size = asked["size"] if is_buy else -asked["size"]
     kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
@@ -124,6 +143,55 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
     if asked["valid"] is not None:
         order.valid = _valid_until(asked["valid"], session, asked["data"])
     return order
+
+
+def _check(asked: dict[str, Any]) -> None:
+    kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
+    if kind not in _PRICES:
+        raise InputError(
+            f"`exectype` of an order of {_name(asked)}: expected Market, Close, Limit, Stop, StopLimit, StopTrail or "
+            f"StopTrailLimit of bt.Order, received {kind!r}"
+        )
+    _check_number(asked, "size", asked["size"])
+    for name in _PRICES[kind]:
+        if asked[name]:  # 0 and None stand for the close, as in backtrader
+            _check_number(asked, name, asked[name])
+    if kind in TRAILING:
+        if not (asked["trailamount"] or asked["trailpercent"]):
+            raise InputError(
+                f"trailing stop of {_name(asked)}: expected `trailamount` or `trailpercent` above 0, received neither"
+            )
+        for name in ("trailamount", "trailpercent"):
+            if asked[name]:
+                _check_number(asked, name, asked[name])
+
+
+def _check_number(asked: dict[str, Any], name: str, number: Any) -> None:
+    if not 0 < number < math.inf:
+        raise InputError(
+            f"`{name}` of an order of {_name(asked)}: expected a number above 0, received {number!r}; "
+            "ask whether it is known before you send the order"
+        )
+
+
+def _name(asked: dict[str, Any]) -> str:
+    return str(asked["data"]._name or "a feed without a name")
+
+
+def check_explained(order: Any, explained: dict[str, Any]) -> None:
+    """Refuse names that the broker writes into `order.info` itself.
+
+    Raises
+    ------
+    InputError
+        Naming what cannot be given.
+    """
+    for name in ("slippage", "note"):
+        if name in explained:
+            raise InputError(
+                f"`{name}` of an order of {order.data._name}: expected another name, received one that the broker "
+                "writes into `order.info` itself"
+            )
 
 
 def _created(order: Any, session: float) -> Any:

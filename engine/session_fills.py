@@ -1,7 +1,8 @@
 """What happens in one session: which orders fill, how much of each, and at what price.
 
 ```
-every waiting order of a stock that trades now ── engine.fills ──► matches, sorted by moment, side, kind, number
+every waiting order of a stock that trades now ── engine.fills ──► matches, sorted by moment, side, kind,
+                                                                    distance from the open, number
 each match ── what is held ── what the volume leaves ── price with slippage ── what cash pays ──► booked
 trailing stops that are left ──► moved
 ```
@@ -18,11 +19,11 @@ import backtrader as bt
 from engine import fills
 from engine.account import Booking, affordable, book, position_value
 from engine.costs import Slippage, StockCommission
-from engine.lifecycle import Lifecycle, explain
+from engine.lifecycle import Lifecycle
 from engine.orders import TRAILING
 from engine.stock import Stock
 
-NOT_HELD, CASH = "more than is held", "cash"
+NOT_HELD, CASH, UNPAID, ON_CREDIT = "more than is held", "cash", "not enough cash", "covered on credit"
 RESIZE, REFUSE, BORROW = "resize", "refuse", "borrow"
 HIGH, CLOSE = "high", "close"
 _STOPS = (bt.Order.Stop, bt.Order.StopTrail)
@@ -49,7 +50,7 @@ class SessionFills(Lifecycle):
             self._fill_all()
         total = 0.0
         for data, position in self.positions.items():
-            total += position_value(position, self._stocks[data].close[0])
+            total += position_value(position, self._stocks[data].mark())
         self._value = self.cash + total
 
     def _latest_session(self) -> float:
@@ -66,14 +67,23 @@ class SessionFills(Lifecycle):
                 bar = order.stock.bar()
                 match = _match(order, bar) if bar.is_traded else None
                 if match is not None:
-                    matches.append((match.moment, order.isbuy(), match.rank, order.ref, match, order))
+                    distance = abs(match.price / bar.open - 1)  # of two prices, the day comes by the nearer one first
+                    matches.append((match.moment, order.isbuy(), match.rank, distance, order.ref, match, order))
                 if order.exectype in TRAILING and bar.is_traded:
                     trailing.append((order, bar))
         for *_, match, order in sorted(matches):  # numbers of orders differ, so nothing behind them is compared
+            if order.parent is not None and match.rank == fills.BY_STOP and match.moment == fills.IN_DAY:
+                self._enter_before(order, matches)
             if order.ref in waiting:
                 self._fill(order, match)
         for order, bar in trailing:
             self._trail(order, bar)
+
+    def _enter_before(self, stop: Any, matches: list[Any]) -> None:
+        """Fill what is left of a bracket's entry at a limit: the day comes by it on the way to the stop."""
+        for *_, match, order in matches:
+            if order is stop.parent and order.ref in self.book.open and match.rank == fills.BY_LIMIT:
+                self._fill(order, match)
 
     def _has_expired(self, order: Any) -> bool:
         # A market order has one chance whatever its validity, as in backtrader.
@@ -91,38 +101,33 @@ class SessionFills(Lifecycle):
             created.pricelimit = created.price - order.limit_offset
 
     def _fill(self, order: Any, match: fills.Match) -> None:
-        stock, wanted = order.stock, self._sellable(order)
-        if wanted <= 0:
+        stock, left, most = order.stock, abs(order.executed.remsize), self._most(order)
+        if most <= 0:
+            self._end(order, bt.Order.Canceled, NOT_HELD)
             return
         if order.exectype in _STOPS:
             order.triggered = True  # what the volume leaves over is a market order
-        shares = wanted
+        shares = min(left, most)
         if self._volume_frac is not None:
             shares = min(shares, stock.budget(self.session, self._volume_frac))
+        if shares <= 0:
+            return
+        if most < left:
+            _resize(order, most, NOT_HELD)
         price = self._price(order, match, shares)
-        if order.isbuy() and self.p.unaffordable != BORROW and shares > 0:
+        if order.isbuy() and self.p.unaffordable != BORROW:
             shares = self._payable(order, match, shares, price)
             price = self._price(order, match, shares) if not self.slippage.is_fixed else price
-        if shares > 0 and order in self.book:
+        if shares > 0:
             stock.spend(shares)
             self._execute_fill(order, shares if order.isbuy() else -shares, price, abs(price - match.price))
 
-    def _sellable(self, order: Any) -> float:
-        """Return the shares an order may still fill; a sale, or a bracket's child, is cut to what is there."""
-        left: float = abs(order.executed.remsize)
+    def _most(self, order: Any) -> float:
+        """Return the most shares that an order may fill: a sale what is held, a bracket's child what is left to it."""
         most: float = math.inf
         if not self.p.allow_short and not order.isbuy():
             most = self.positions[order.data].size
-        if order.parent is not None:
-            most = min(most, abs(order.parent.executed.size))
-        if left <= most:
-            return left
-        if most <= 0:
-            explain(order, NOT_HELD)
-            self._end(order, bt.Order.Canceled)
-            return 0
-        _resize(order, most, NOT_HELD)
-        return most
+        return most if order.parent is None else min(most, self.book.unprotected(order))
 
     def _price(self, order: Any, match: fills.Match, shares: float) -> float:
         slippage, is_buy = self.slippage, order.isbuy()
@@ -133,20 +138,29 @@ class SessionFills(Lifecycle):
         return slipped
 
     def _payable(self, order: Any, match: fills.Match, shares: float, price: float) -> float:
-        """Return how many of the shares cash pays; the rest of the order is taken off, or all refused."""
+        """Return how many of the shares cash pays; the rest of the order is taken off, or all refused.
+
+        What covers a short is bought whatever cash there is, as a broker would see to it.
+        """
         info = self.getcommissioninfo(order.data)
         if self.cash >= shares * price + self._commission(info, order.stock, shares, price):
             return shares
+        covering = min(shares, max(0.0, -self.positions[order.data].size))
+        if covering:
+            _note(order, ON_CREDIT)
 
-        def cost(part: float) -> float:
+        def cost(opening: float) -> float:
+            part = covering + opening
             at = price if self.slippage.is_fixed else self._price(order, match, part)
             return part * at + self._commission(info, order.stock, part, at)
 
-        paid = affordable(shares, self.cash, cost) if self.p.unaffordable == RESIZE else 0.0
-        if paid > 0 or order.executed.size:
+        opening = affordable(shares - covering, self.cash, cost) if self.p.unaffordable == RESIZE else 0.0
+        paid = covering + opening
+        if paid < shares and (paid > 0 or order.executed.size):
             _resize(order, paid, CASH)
         if paid <= 0:
-            self._end(order, bt.Order.Completed if order.executed.size else bt.Order.Margin)
+            was_filled = bool(order.executed.size)
+            self._end(order, bt.Order.Completed if was_filled else bt.Order.Margin, "" if was_filled else UNPAID)
         return paid
 
     def _commission(self, info: Any, stock: Stock, shares: float, price: float) -> float:
@@ -207,6 +221,9 @@ def _resize(order: Any, shares: float, why: str) -> None:
     """Leave only so many more shares of an order, and say so."""
     asked, filled = abs(order.created.size), abs(order.executed.size)
     order.executed.remsize = shares if order.executed.remsize > 0 else -shares
-    note = f"resized from {asked:g} to {filled + shares:g}: {why}"
+    _note(order, f"resized from {asked:g} to {filled + shares:g}: {why}")
+
+
+def _note(order: Any, text: str) -> None:
     earlier = order.info.get("note")
-    order.info["note"] = f"{earlier}; {note}" if isinstance(earlier, str) and earlier else note
+    order.info["note"] = f"{earlier}; {text}" if isinstance(earlier, str) and earlier else text

@@ -25,7 +25,9 @@ class Stock:
     Attributes
     ----------
     owner : strategy or None
-        Who sent the last order.
+        Who sent the last order; `tradeid` is its number of the trade.
+    marked : float
+        The close that `mark` returned last, USD; NaN before.
     """
 
     __slots__ = (
@@ -37,19 +39,22 @@ class Stock:
         "high",
         "is_halted_at_end",
         "low",
+        "marked",
         "name",
         "open",
         "owner",
+        "tradeid",
         "volume",
     )
 
     def __init__(self, data: Any, is_halted_at_end: bool = False) -> None:
         lines = data.lines
-        self.data, self.name, self.owner = data, str(data._name), None
+        self.data, self.name, self.owner, self.tradeid = data, str(data._name), None, 0
         self.dates, self.volume = lines.datetime, lines.volume
         self.open, self.high, self.low, self.close = lines.open, lines.high, lines.low, lines.close
         self.is_halted_at_end = is_halted_at_end
         self._budget_session, self._budget_left = -math.inf, 0.0
+        self.marked = math.nan
 
     @property
     def is_listed(self) -> bool:
@@ -61,24 +66,37 @@ class Stock:
         return bool(self.dates[0] == session)
 
     def has_ended(self, session: float) -> bool:
-        """Tell whether its last bar lies before this session and none will follow."""
+        """Tell whether its last bar lies before this session and none will follow.
+
+        A feed that backtrader resamples grows as it goes: its end is never known.
+        """
         data = self.data
+        if self.is_halted_at_end or data.resampling or math.floor(self.dates[0]) >= math.floor(session):
+            return False
         # Feeds that load bar by bar hold their next bar, if there is one, before it is due.
-        return bool(self.dates[0] < session and len(data) >= data.buflen() and not self.is_halted_at_end)
+        return len(data) >= data.buflen()
 
     def bar(self) -> Bar:
         """Return the last bar."""
         return Bar(self.open[0], self.high[0], self.low[0], self.close[0])
+
+    def mark(self) -> float:
+        """Return the last close that is a number (feeds that are not ours may have bars of NaN)."""
+        close = self.close[0]
+        if close == close:
+            self.marked = close
+        return self.marked
 
     def adjust(self) -> float:
         """Return the total-return factor of the last bar: traded price / adjust is the source's price."""
         return float(self.data.lines.adjust[0]) if "adjust" in self.data.getlinealiases() else 1.0
 
     def budget(self, session: float, volume_frac: float) -> float:
-        """Return the whole shares that all orders together may still fill on this session's bar."""
+        """Return the whole shares that all orders together may still fill on this session's bar, 0 for no volume."""
         if self._budget_session != session:
             self._budget_session = session
-            self._budget_left = math.floor(volume_frac * self.volume[0] + _ROUNDING)
+            volume = self.volume[0]
+            self._budget_left = math.floor(volume_frac * volume + _ROUNDING) if volume == volume else 0.0
         return self._budget_left
 
     def spend(self, shares: float) -> None:
@@ -86,6 +104,9 @@ class Stock:
         self._budget_left -= shares
 
     def before(self, name: str, count: int) -> np.ndarray:
-        """Return up to `count` values of a line from the bars before the last one, oldest first."""
+        """Return a line's values on up to `count` bars before the last one, oldest first, without bars of NaN."""
         known = min(count, len(self.data) - 1)
-        return np.array(getattr(self, name).get(ago=-1, size=known)) if known > 0 else np.empty(0)
+        if known <= 0:
+            return np.empty(0)
+        values, close = (np.array(line.get(ago=-1, size=known)) for line in (getattr(self, name), self.close))
+        return values[np.isfinite(close)]

@@ -208,6 +208,14 @@ def _one_up(found: Any) -> Any:
     return getattr(found, "_owner", None) if clock is None else clock
 
 
+def is_beside_finer(feed: Any, feeds: list[Any]) -> bool:
+    """Tell whether a feed that backtrader resamples runs beside one of shorter bars."""
+    if not feed.resampling:
+        return False
+    length = (feed._timeframe, feed._compression)
+    return any((other._timeframe, other._compression) < length for other in feeds)
+
+
 def buffers(line_or_lines: Any) -> list[Any]:
     """Return the single lines of a feed, an indicator or an operation (which is a line itself)."""
     return list(line_or_lines.lines)

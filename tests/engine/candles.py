@@ -6,6 +6,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from analyzers.recorder import Recorder
 from engine.broker import SafeBroker
 from feeds.panel import Bars
 from feeds.stock_feed import StockFeed
@@ -26,6 +27,8 @@ def flat(price: float) -> Row:
     return (price, price, price, price)
 
 
+FREE = {"cash": 10_000.0, "commission_bps": 0, "slippage_bps": 0}
+THIN = {"volume": 1000.0}  # 25 shares a day
 CLOCK = stock(*[flat(10)] * 6)
 
 
@@ -73,3 +76,26 @@ def run(script, broker=None, mode=(True, True), strategy=Script, **stocks: Bars)
         cerebro.adddata(StockFeed.from_bars(bars, ticker))
     cerebro.addstrategy(strategy, script=script)
     return cerebro.run()[0]
+
+
+def table(script, broker=None, **stocks):
+    """Every order as the recorder tells it: side, type, asked, filled, price, fate, note."""
+    return [row[:7] for row in told(script, broker, **stocks)]
+
+
+def told(script, broker=None, **stocks):
+    """The same with the reason."""
+    orders = recorded(script, broker, **stocks)
+    columns = ["side", "order_type", "size", "filled", "executed_price", "status", "note", "reason"]
+    return orders[columns].round(6).astype(object).where(orders[columns].notna(), None).to_numpy().tolist()
+
+
+def recorded(script, broker=None, **stocks):
+    """The recorder's table of orders."""
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(broker or SafeBroker(**FREE))
+    for ticker, bars in stocks.items():
+        cerebro.adddata(StockFeed.from_bars(bars, ticker))
+    cerebro.addstrategy(Script, script=script)
+    cerebro.addanalyzer(Recorder, _name="recorder")
+    return cerebro.run()[0].analyzers.recorder.orders

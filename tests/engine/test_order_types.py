@@ -1,4 +1,4 @@
-"""Order types, what depends on what, and who gives way: tables of candles, computed by hand."""
+"""Order types, validity, volume and delisting: tables of candles, computed by hand."""
 
 from __future__ import annotations
 
@@ -7,27 +7,9 @@ import datetime
 import backtrader as bt
 import pytest
 
-from analyzers.recorder import Recorder
 from engine.broker import SafeBroker
-from feeds.stock_feed import StockFeed
 from tests.contracts import RUN_MODES
-from tests.engine.candles import CLOCK, Script, flat, run, stock
-
-FREE = {"cash": 10_000.0, "commission_bps": 0, "slippage_bps": 0}
-
-
-def table(script, broker=None, **stocks):
-    """Every order as the recorder tells it: side, type, asked, filled, session of the last fill, price, fate, note."""
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.setbroker(broker or SafeBroker(**FREE))
-    for ticker, bars in stocks.items():
-        cerebro.adddata(StockFeed.from_bars(bars, ticker))
-    cerebro.addstrategy(Script, script=script)
-    cerebro.addanalyzer(Recorder, _name="recorder")
-    orders = cerebro.run()[0].analyzers.recorder.orders
-    columns = ["side", "order_type", "size", "filled", "executed_price", "status", "note"]
-    return orders[columns].round(6).astype(object).where(orders[columns].notna(), None).to_numpy().tolist()
-
+from tests.engine.candles import CLOCK, FREE, THIN, flat, run, stock, table
 
 # ---------------------------------------------------------------------------------- trailing stops
 
@@ -132,9 +114,6 @@ def test_market_order_has_its_bar_whatever_its_validity():
 # ---------------------------------------------------------------------------------- volume
 
 
-THIN = {"volume": 1000.0}  # 25 shares a day
-
-
 def test_remainder_waits_for_the_next_session_and_its_price():
     bars = stock(flat(10), flat(11), flat(12), flat(13), **THIN)
     assert table({0: lambda s: s.buy(size=60)}, X=bars) == [
@@ -198,108 +177,6 @@ def test_sale_of_more_than_is_held_sells_what_is_held():
     assert table(script, X=stock(*[flat(10)] * 4))[1] == [
         "sell", "Market", 10.0, 4.0, 10.0, "Completed", "resized from 10 to 4: more than is held"
     ]  # fmt: skip
-
-
-# ---------------------------------------------------------------------------------- brackets and groups
-
-
-def bracket(**how):
-    return lambda s: s.buy_bracket(exectype=bt.Order.Market, **how)
-
-
-BRACKETS = [
-    ((50, 61, 49, 60), [("Limit", 60.0)]),
-    ((50, 59, 44, 46), [("Stop", 45.0)]),
-    ((50, 61, 44, 50), [("Stop", 45.0)]),  # both inside one bar
-    ((62, 63, 44, 50), [("Limit", 62.0)]),  # the open is beyond the target
-    ((50, 59, 46, 55), []),
-]
-
-
-@pytest.mark.parametrize(("bar", "expected"), BRACKETS)
-def test_bracket_takes_one_of_its_two_exits(bar, expected):
-    rows = table({0: bracket(size=2, stopprice=45, limitprice=60)}, X=stock(flat(50), flat(50), bar, flat(50)))
-    assert [(kind, price) for _, kind, _, filled, price, *_ in rows[1:] if filled] == expected
-    if expected:
-        assert sorted(row[5] for row in rows[1:]) == ["Canceled", "Completed"]
-
-
-def test_brackets_exits_do_not_work_on_the_bar_that_fills_the_entry():
-    rows = table({0: bracket(size=2, stopprice=45, limitprice=60)}, X=stock(flat(50), (50, 61, 44, 50), flat(50)))
-    assert [row[5] for row in rows] == ["Completed", "Pending at end", "Pending at end"]
-
-
-def test_bracket_protects_what_its_entry_has_bought_so_far():
-    """25 of 60 shares fill on bar 1; bar 2 opens under the stop before the entry's next part is looked at."""
-    bars = stock(flat(50), flat(50), (44, 46, 43, 45), flat(45), **THIN)
-    rows = table({0: bracket(size=60, stopprice=45, limitprice=60)}, X=bars)
-    assert [row[2:7] for row in rows] == [
-        [60.0, 25.0, 50.0, "Canceled", ""],
-        [60.0, 25.0, 44.0, "Completed", "resized from 60 to 25: more than is held"],
-        [60.0, 0.0, None, "Canceled", ""],
-    ]
-
-
-def test_cancelled_entry_takes_its_bracket_along():
-    def cancel(strategy):
-        strategy.cancel(strategy.orders[0])
-
-    def send(strategy):
-        strategy.orders = strategy.buy_bracket(size=2, price=40, stopprice=35, limitprice=60)
-
-    rows = table({0: send, 1: cancel}, X=stock(*[flat(50)] * 4))
-    assert [row[5] for row in rows] == ["Canceled"] * 3
-
-
-def test_entry_that_cannot_be_paid_takes_its_bracket_along():
-    rows = table({0: bracket(size=2, stopprice=45, limitprice=60)}, SafeBroker(cash=10.0), X=stock(*[flat(50)] * 3))
-    assert [row[5] for row in rows] == ["Margin", "Canceled", "Canceled"]
-
-
-def test_bracket_of_a_stock_that_is_not_listed_is_rejected_whole():
-    late = stock(None, None, None, flat(50))
-    rows = table(
-        {0: lambda s: s.buy_bracket(s.datas[1], size=2, price=50, stopprice=45, limitprice=60)}, C=CLOCK, X=late
-    )
-    assert [row[5] for row in rows] == ["Rejected"] * 3
-
-
-def test_order_that_waits_for_one_that_never_came_is_told():
-    rows = table({0: lambda s: s.buy(size=1, transmit=False)}, X=stock(*[flat(50)] * 3))
-    assert [row[5] for row in rows] == ["Never sent"]
-
-
-def test_part_of_one_linked_order_cancels_the_other():
-    def protect(strategy):
-        target = strategy.sell(size=40, exectype=bt.Order.Limit, price=60)
-        strategy.sell(size=40, exectype=bt.Order.Stop, price=45, oco=target)
-
-    bars = stock(flat(50), flat(50), flat(50), (50, 61, 50, 60), (60, 60, 44, 45), **THIN)
-    rows = table({0: lambda s: s.buy(size=40), 2: protect}, X=bars)
-    assert [row[3:6] for row in rows[1:]] == [[40.0, 60.0, "Completed"], [0.0, None, "Canceled"]]
-
-
-def test_three_linked_orders_leave_one():
-    def three(strategy):
-        first = strategy.sell(size=1, exectype=bt.Order.Limit, price=60)
-        second = strategy.sell(size=1, exectype=bt.Order.Limit, price=70, oco=first)
-        strategy.sell(size=1, exectype=bt.Order.Stop, price=45, oco=second)
-
-    bars = stock(flat(50), flat(50), (50, 51, 44, 50), flat(65))
-    rows = table({0: lambda s: s.buy(size=1), 1: three}, X=bars)
-    assert [row[5] for row in rows[1:]] == ["Canceled", "Canceled", "Completed"]
-
-
-def test_order_linked_to_one_that_has_ended_stands_alone():
-    def exchange(strategy):
-        strategy.cancel(strategy.stop_order)
-        strategy.sell(size=1, oco=strategy.stop_order)
-
-    def protect(strategy):
-        strategy.stop_order = strategy.sell(size=1, exectype=bt.Order.Stop, price=45)
-
-    rows = table({0: lambda s: s.buy(size=1), 1: protect, 2: exchange}, X=stock(*[flat(50)] * 5))
-    assert [row[5] for row in rows[1:]] == ["Canceled", "Completed"]
 
 
 # ---------------------------------------------------------------------------------- delisting
