@@ -11,8 +11,9 @@ indicator, and counts each feed's bars. Here all that is known before the first 
         notifications, strategy.next(), analyzers, observers        as in backtrader
 
 What users write for backtrader goes on working: bt.Strategy, bt.Indicator, sizers, analyzers,
-observers, writers, timers, several strategies, cheat-on-open. What the loop does not cover runs on
-backtrader's own loop with the same result, and a warning says so once:
+observers, writers, timers, several strategies, cheat-on-open, `optstrategy` in one process or in
+several. What the loop does not cover runs on backtrader's own loop with the same result, and a warning
+says so once:
 
 - feeds other than `feeds.stock_feed.StockFeed`, filters, resampling, replay, live feeds;
 - ``exactbars``, ``oldsync``, ``preload=False``, ``runonce=False`` or an indicator that disables it;
@@ -63,6 +64,7 @@ class ClockedCerebro(OwnLoop):
         super().__init__()
         self.fallback: str | None = None
         self._clock: Clock | None = None
+        self._guarded: list[Any] = []
 
     def session_number(self) -> float:
         """Return the present session in backtrader's numbers, -inf before the first bar of any feed."""
@@ -76,10 +78,11 @@ class ClockedCerebro(OwnLoop):
         set_clock(self.session_number)
         try:
             return super().runstrategies(iterstrat, predata)
-        finally:  # broker and feeds may be used again, without a clock of ours, in a run that is not guarded
+        finally:  # broker and feeds may be used again, without a clock of ours, unguarded; no guarded line can be pickled
             set_clock(None)
-            for line in (line for data in self.datas for line in buffers(data)):
+            for line in self._guarded:
                 unguard(line)
+            self._guarded.clear()
 
     def run_columns(self, strategies: list[Any]) -> None:
         """Run with all bars and indicators computed before (called by backtrader)."""
@@ -120,7 +123,8 @@ class ClockedCerebro(OwnLoop):
         if not self.p.guarded:
             return
         found = [*self.datas, *(indicator for strategy in strategies for indicator in all_indicators(strategy))]
-        for line in (line for lines in found for line in buffers(lines)):
+        self._guarded.extend(line for lines in found for line in buffers(lines))
+        for line in self._guarded:
             guard(line)
 
     def _not_covered(self, strategies: list[Any]) -> str | None:

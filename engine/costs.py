@@ -286,6 +286,8 @@ def delisting_returns(table: Mapping[str, float] | float) -> Callable[[str], flo
     for value in values:
         if not (isinstance(value, int | float) and math.isfinite(value) and value >= -1):
             raise InputError(f"`delisting_return`: expected a return from -1 such as -0.3, received {value!r}")
-    if isinstance(table, Mapping):
-        return lambda ticker: table.get(ticker, 0.0)
-    return lambda ticker: table
+    return partial(_of_ticker, table)  # no closure: a broker travels to other processes
+
+
+def _of_ticker(table: Mapping[str, float] | float, ticker: str) -> float:
+    return table.get(ticker, 0.0) if isinstance(table, Mapping) else table

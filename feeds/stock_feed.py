@@ -152,7 +152,28 @@ def feed_class(columns: tuple[str, ...]) -> type[StockFeed]:
         return StockFeed
     make_class: Any = type(StockFeed)  # backtrader's metaclass
     made: type[StockFeed] = make_class("StockFeed", (StockFeed,), {"lines": columns, "__module__": __name__})
+    _travel_by_columns(made, columns)
     return made
+
+
+def _travel_by_columns(made: Any, columns: tuple[str, ...]) -> None:
+    """Let feeds of a class without a name of its own go to other processes, as those of an optimisation do."""
+
+    def reduced(self: Any, protocol: Any) -> Any:
+        found = next((name for name, kind in kinds.items() if type(self) is kind), None)
+        default = object.__reduce_ex__(self, protocol)
+        return default if found is None else (_empty, (columns, found), *default[2:])  # of a subclass: as it is
+
+    kinds = {"feed": made, "lines": made.lines, "params": made.params}
+    for kind in kinds.values():
+        kind.__reduce_ex__ = reduced
+
+
+def _empty(columns: tuple[str, ...], part: str) -> Any:
+    """Return a feed, its lines or its parameters without content, for the process that it came to."""
+    made = feed_class(columns)
+    kind: Any = made if part == "feed" else getattr(made, part)
+    return object.__new__(kind)
 
 
 def make_feeds(panel: PricePanel, columns: FeaturePanel | None = None) -> list[StockFeed]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import multiprocessing
 from dataclasses import replace
 
 import backtrader as bt
@@ -213,3 +214,32 @@ def test_feed_of_something_else_says_what_to_use():
 def test_feed_without_a_ticker_raises(bars):
     with pytest.raises(InputError, match="`name` of StockFeed: expected a ticker, received an empty text"):
         StockFeed(dataname=bars)
+
+
+def sent_to_another_process(feed: StockFeed) -> StockFeed:
+    here, there = multiprocessing.Pipe()
+    here.send(feed)
+    return there.recv()
+
+
+def test_feed_with_columns_comes_to_another_process_as_it_was(bars):
+    feed = StockFeed.from_bars(bars, "X")
+    feed_class(("another",))  # of the same name
+    came = sent_to_another_process(feed)
+    assert type(came) is type(feed)
+    assert (came._name, came.p.name, came.getlinealiases()) == ("X", "X", feed.getlinealiases())
+    assert came.close is came.lines.close
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(came)
+    cerebro.run()
+    np.testing.assert_array_equal(came.ins_buy_21.array, bars.columns["ins_buy_21"])
+
+
+class WithNote(feed_class(("ins_buy_21",))):  # type: ignore[misc]
+    params = (("note", ""),)
+
+
+def test_feed_of_a_users_subclass_comes_to_another_process_as_it_was(bars):
+    came = sent_to_another_process(WithNote(dataname=bars, name="X", note="kept"))
+    assert type(came) is WithNote
+    assert came.p.note == "kept"
