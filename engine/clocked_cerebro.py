@@ -78,7 +78,7 @@ class ClockedCerebro(OwnLoop):
         set_clock(self.session_number)
         try:
             return super().runstrategies(iterstrat, predata)
-        finally:  # broker and feeds may be used again, without a clock of ours, unguarded; no guarded line can be pickled
+        finally:  # broker and feeds may be used again, without a clock of ours; guarded lines cannot travel
             set_clock(None)
             for line in self._guarded:
                 unguard(line)
