@@ -28,6 +28,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import backtrader as bt
+
 from feeds.adapter.lines import Clock, ClockedLines, buffers, guard, parameter_values, root_feed, unguard
 from feeds.adapter.loop import (
     OwnLoop,
@@ -41,7 +43,7 @@ from feeds.adapter.loop import (
     step_at_open,
 )
 from feeds.collector import collector_rare
-from feeds.errors import unknown_name
+from feeds.errors import InputError, unknown_name
 from feeds.stock_feed import StockFeed
 
 
@@ -65,6 +67,24 @@ class ClockedCerebro(OwnLoop):
         self.fallback: str | None = None
         self._clock: Clock | None = None
         self._guarded: list[Any] = []
+
+    def adddata(self, data: Any, name: Any = None) -> Any:
+        """Add a feed as in backtrader; `resampledata` and `replaydata` lead here.
+
+        Raises
+        ------
+        InputError
+            For the name of a feed that is there already: orders and trades are told apart by it. A resampled or
+            replayed copy of that feed may have its name.
+        """
+        called = data._name if name is None else name
+        known = self.datasbyname.get(called) if isinstance(called, str) and called else None
+        if known is not None and not _is_resampled_copy(data, known):
+            raise InputError(
+                f"feed {called}: expected a name that no other feed has, received it twice; give the second another "
+                "with adddata(feed, name=...)"
+            )
+        return super().adddata(data, name)
 
     def session_number(self) -> float:
         """Return the present session in backtrader's numbers, -inf before the first bar of any feed."""
@@ -168,6 +188,19 @@ class ClockedCerebro(OwnLoop):
                 if self.is_stopped:
                     return
                 self.write_row(strategies)
+
+
+def _is_resampled_copy(one: Any, other: Any) -> bool:
+    changed = any(feed.resampling or feed.replaying for feed in (one, other))
+    return changed and one is not other and _source(one) is _source(other)
+
+
+def _source(feed: Any) -> Any:
+    """Return what a feed, or the feed that it copies, was made of."""
+    found = feed
+    while isinstance(found, bt.feed.AbstractDataBase):
+        found = found.p.dataname
+    return found
 
 
 def _warn(what: str) -> None:

@@ -25,13 +25,17 @@ def collector_paused() -> Iterator[None]:
 def collector_rare() -> Iterator[None]:
     """Let the collector search seldom, and only what is made from here on, not what is there already.
 
-    For work of any length that runs a user's code: cycles that it makes are still found.
+    For work of any length that runs a user's code: cycles that it makes are still found. What is there stays in the
+    search where somebody else has frozen objects (`gc.freeze`): they could not be kept frozen at the end.
     """
+    mine = not gc.get_freeze_count()
     thresholds = gc.get_threshold()
     gc.set_threshold(max(thresholds[0], _NEW_OBJECTS) if thresholds[0] else 0, *thresholds[1:])
-    gc.freeze()
+    if mine:
+        gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if mine:
+            gc.unfreeze()
         gc.set_threshold(*thresholds)

@@ -16,7 +16,7 @@ from engine.broker import SafeBroker
 from engine.cerebro import run_backtest
 from engine.clocked_cerebro import ClockedCerebro
 from feeds.errors import InputError
-from feeds.stock_feed import make_feeds
+from feeds.stock_feed import StockFeed, make_feeds
 from strategies.base import SwingStrategy
 from tests.conftest import build_panel
 from tests.engine.candles import CLOCK, Script, flat, frame_of, stock
@@ -176,8 +176,6 @@ def test_indicator_that_needs_more_bars_than_a_stock_has_stays_nan_as_bar_by_bar
 
 
 def script_run(script, cerebro, **stocks):
-    from feeds.stock_feed import StockFeed
-
     for ticker, bars in stocks.items():
         cerebro.adddata(StockFeed.from_bars(bars, ticker))
     cerebro.setbroker(SafeBroker(cash=10_000.0, commission_bps=0, slippage_bps=0))
@@ -215,8 +213,6 @@ def test_the_same_cerebro_runs_twice():
     ],
 )
 def test_feed_that_is_not_covered_runs_on_backtraders_loop_and_says_so(change, why):
-    from feeds.stock_feed import StockFeed
-
     values = []
     for cerebro in (ClockedCerebro(stdstats=False), bt.Cerebro(stdstats=False)):
         for ticker, bars in {"CLOCK": CLOCK, "LATE": LATE}.items():
@@ -365,3 +361,45 @@ def test_indicator_over_stocks_of_different_calendars_sets_no_bar_beside_one_of_
         seen = ours.run()[0].seen
     # While the first stock is halted, the ratio stays at its last bar's, as in a run bar by bar.
     np.testing.assert_allclose(*np.delete(np.array(seen), [3, 4], axis=0).T)
+
+
+def test_second_feed_of_one_name_is_refused():
+    cerebro = ClockedCerebro(stdstats=False)
+    first, second = make_feeds(build_panel(20, 2))
+    cerebro.adddata(first)
+    with pytest.raises(InputError, match=r"feed T000: expected a name that no other feed has, received it twice; give"):
+        cerebro.adddata(second, name="T000")
+    with pytest.raises(InputError, match="feed T000: expected a name that no other feed has"):
+        cerebro.adddata(first)
+    with pytest.raises(InputError, match="feed T000: expected a name that no other feed has"):
+        cerebro.resampledata(second, name="T000", timeframe=bt.TimeFrame.Weeks)
+    cerebro.adddata(make_feeds(build_panel(20, 2))[0], name="T001")
+    assert [data._name for data in cerebro.datas] == ["T000", "T001"]
+
+
+@pytest.mark.parametrize("how", ["resampledata", "replaydata"])
+@pytest.mark.parametrize("copied", [True, False])
+def test_resampled_feed_may_have_the_name_of_its_source(how, copied):
+    lengths = []
+    for cerebro in (ClockedCerebro(stdstats=False), bt.Cerebro(stdstats=False)):
+        panel = build_panel(20, 1)
+        bars = panel.bars("T000")
+        feed = StockFeed.from_bars(bars, "T000")
+        cerebro.adddata(feed)
+        source = feed if copied else StockFeed.from_bars(bars, "T000")
+        getattr(cerebro, how)(source, name="T000", timeframe=bt.TimeFrame.Weeks)
+        cerebro.addstrategy(bt.Strategy)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            strategy = cerebro.run()[0]
+        lengths.append([len(data) for data in strategy.datas])
+    assert lengths[0] == lengths[1]
+    assert lengths[0][1] < 20
+
+
+def test_feeds_without_a_name_and_chained_ones_are_taken():
+    cerebro = ClockedCerebro(stdstats=False)
+    for _ in range(2):
+        cerebro.adddata(bt.feeds.PandasData(dataname=frame_of(CLOCK)))
+    cerebro.chaindata(bt.feeds.PandasData(dataname=frame_of(CLOCK)), name="CHAIN")
+    assert [data._name for data in cerebro.datas] == ["", "", "CHAIN"]

@@ -62,3 +62,17 @@ def test_rare_collector_leaves_one_that_never_searches_alone():
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
+
+
+def test_rare_collector_leaves_what_another_has_frozen_frozen():
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        kept = [[] for _ in range(10_000)]
+        with collector_rare():
+            assert gc.get_freeze_count() <= frozen  # less what has been freed since
+            assert gc.get_threshold()[0] > 700
+        assert gc.get_freeze_count() > frozen / 2
+    finally:
+        gc.unfreeze()
+    assert kept
