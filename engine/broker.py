@@ -32,6 +32,7 @@ engine/orders.py         orders that are cheap to make and to copy
 engine/stock.py          one feed: its bar, its life, the volume left
 engine/account.py        cash, positions, value (pure)
 engine/costs.py          commission and slippage (pure)
+engine/broker_checks.py  what is refused where it is given
 ```
 
 On a session it looks at open positions and waiting orders only, never at every feed.
@@ -47,11 +48,12 @@ from typing import Any
 import backtrader as bt
 
 from engine.account import Positions
+from engine.broker_checks import check_cash, check_commission, check_parameters, check_slippage_frac, refuse_other
 from engine.costs import Slippage, StockCommission, delisting_returns
 from engine.lifecycle import DELISTED, NOT_LISTED, explain
 from engine.order_book import OrderBook
 from engine.orders import ASKED, check_explained, make_order
-from engine.session_fills import BORROW, CLOSE, HIGH, NOT_HELD, REFUSE, RESIZE, SessionFills
+from engine.session_fills import HIGH, NOT_HELD, RESIZE, SessionFills
 from engine.stock import Stock
 from feeds.adapter.lines import is_beside_finer, parameter_values
 from feeds.errors import InputError, unknown_name
@@ -105,8 +107,9 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     the halt; name such stocks in `halted_at_end`, else the run sells the position in the sessions left.
     `PricePanel.until` names them; a source that is read only up to a date, as with ``--to``, cannot.
 
-    Only commissions for stocks are taken, without leverage; histories of orders and cheating on open or
-    close are refused.
+    Only commissions for stocks are taken, without leverage and interest; histories of orders, cheating on open or
+    close, and what else of backtrader's broker would change nothing here (its slippage, fillers, `shortcash`) are
+    refused, with the name of what to use instead.
 
     Raises
     ------
@@ -131,10 +134,12 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         ("checksubmit", False),
     )
 
+    comminfo: dict[Any, Any]
+
     def __init__(self, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
             raise unknown_name("parameter of SafeBroker", name, parameter_values(self.params))
-        _check(self.p)
+        check_parameters(self.p)
         model, self.p.commission = self.p.commission, bt.CommInfoBase(percabs=True)
         super().__init__()
         self.slippage = self.p.slippage or Slippage(self.p.slippage_bps)
@@ -168,18 +173,24 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         self._clock = clock
 
     def setcommission(self, *args: Any, **kwargs: Any) -> None:
-        """Set a commission as in backtrader; InputError for margin and leverage."""
+        """Set a commission as in backtrader; InputError for margin, leverage and interest."""
+        before = dict(self.comminfo)
         super().setcommission(*args, **kwargs)
-        for info in self.comminfo.values():
-            _check_commission(info)
+        try:
+            for info in self.comminfo.values():
+                check_commission(info)
+        except InputError:
+            self.comminfo = before
+            raise
 
     def addcommissioninfo(self, comminfo: Any, name: str | None = None) -> None:
-        """Set a commission as in backtrader; InputError for margin and leverage."""
-        _check_commission(comminfo)
+        """Set a commission as in backtrader; InputError for margin, leverage and interest."""
+        check_commission(comminfo)
         super().addcommissioninfo(comminfo, name)
 
     def set_slippage_perc(self, perc: float, *args: Any, **kwargs: Any) -> None:
         """Set slippage as a fraction of the price; where it is charged is this broker's rule."""
+        check_slippage_frac(perc)
         self.slippage = Slippage(perc * 1e4)
 
     def set_slippage_fixed(self, fixed: float, *args: Any, **kwargs: Any) -> None:
@@ -188,13 +199,31 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
 
     def set_coc(self, coc: bool) -> None:
         """Refuse to fill at a close that was seen before the order."""
-        if coc:
-            raise InputError("SafeBroker.set_coc: expected False, received True; a close already seen cannot be traded")
+        refuse_other("SafeBroker.set_coc", "coc", coc)
 
     def set_coo(self, coo: bool) -> None:
         """Refuse to fill at an open that was seen before the order."""
-        if coo:
-            raise InputError("SafeBroker.set_coo: expected False, received True; an open already seen cannot be traded")
+        refuse_other("SafeBroker.set_coo", "coo", coo)
+
+    def set_filler(self, filler: Any) -> None:
+        """Refuse a filler: `volume_frac` says what a session's volume fills."""
+        refuse_other("SafeBroker.set_filler", "filler", filler)
+
+    def set_shortcash(self, shortcash: bool) -> None:
+        """Refuse another way to count short sales."""
+        refuse_other("SafeBroker.set_shortcash", "shortcash", shortcash)
+
+    def set_int2pnl(self, int2pnl: bool) -> None:
+        """Refuse another place for the fee on shorts."""
+        refuse_other("SafeBroker.set_int2pnl", "int2pnl", int2pnl)
+
+    def set_checksubmit(self, checksubmit: bool) -> None:
+        """Do nothing: cash is checked when an order fills, whatever is set; see `unaffordable`."""
+
+    def set_eosbar(self, eosbar: bool) -> None:
+        """Do nothing: daily bars have no end of session inside."""
+
+    seteosbar = set_eosbar
 
     def add_order_history(self, orders: Any, notify: bool = True) -> None:
         """Refuse orders that were filled elsewhere."""
@@ -211,7 +240,8 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     getcash = get_cash
 
     def set_cash(self, cash: float) -> None:
-        """Set the starting cash, USD."""
+        """Set the starting cash, USD; InputError unless above 0."""
+        check_cash(cash)
         super().set_cash(cash)
         self._shares_of_fund = cash / self.p.fundstartval
 
@@ -344,26 +374,3 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
                 )
             stock = self._stocks[data] = Stock(data, data._name in self.p.halted_at_end)
         return stock
-
-
-def _check(given: Any) -> None:
-    if not (math.isfinite(given.cash) and given.cash > 0):
-        raise InputError(f"`cash`: expected USD above 0, received {given.cash}")
-    for name in ("commission_bps", "slippage_bps"):
-        if not 0 <= getattr(given, name) < 10_000:
-            raise InputError(
-                f"`{name}`: expected from 0 to below 10000 basis points per side, received {getattr(given, name)}"
-            )
-    if given.volume_frac is not None and not 0 < given.volume_frac <= 1:
-        raise InputError(f"`volume_frac`: expected a fraction above 0 up to 1, or None, received {given.volume_frac}")
-    if not (math.isfinite(given.borrow_rate) and given.borrow_rate >= 0):
-        raise InputError(f"`borrow_rate`: expected an annual rate from 0, received {given.borrow_rate}")
-    for name, choices in (("unaffordable", (RESIZE, REFUSE, BORROW)), ("trail_on", (HIGH, CLOSE))):
-        if getattr(given, name) not in choices:
-            raise unknown_name(f"value of `{name}`:", getattr(given, name), choices)
-    delisting_returns(given.delisting_return)
-
-
-def _check_commission(info: Any) -> None:
-    if not info.stocklike or info.get_leverage() != 1:
-        raise InputError("commission of SafeBroker: expected one for stocks without margin or leverage")

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import backtrader as bt
@@ -37,6 +38,11 @@ TIERS = ((300_000, 0.0035), (3_000_000, 0.002), (20_000_000, 0.0015), (100_000_0
 MOST_LOST = 0.99  # beyond the parts of a volume that the law of impact was found on, it knows no bound; a price does
 COMMISSION_FORMS = "bps:N, percent:N, per-trade:USD, per-share:USD[,min=USD][,max=FRACTION] or tiered"
 SLIPPAGE_FORMS = "bps:N, spread, impact:N, or a sum of them such as bps:1+spread+impact:1"
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def percentage(shares: float, price: float, month_shares: float = 0.0, *, frac: float) -> float:
@@ -149,12 +155,25 @@ class Slippage:
         Factor of `square_root_impact`, about 1; 0 for none.
     lookback_bars : int
         Bars of the two estimates.
+
+    Raises
+    ------
+    InputError
+        For a part that cannot be.
     """
 
     bps: float = 4.0
     has_spread: bool = False
     impact: float = 0.0
     lookback_bars: int = 21
+
+    def __post_init__(self) -> None:
+        """Refuse what no fill can lose, before any does."""
+        for name, least, limit in (("bps", 0, 10_000), ("impact", 0, math.inf), ("lookback_bars", 2, math.inf)):
+            value = getattr(self, name)
+            if not (is_number(value) and least <= value < limit):
+                below = "" if math.isinf(limit) else f" to below {limit}"
+                raise InputError(f"`{name}` of Slippage: expected a number from {least}{below}, received {value!r}")
 
     @property
     def is_fixed(self) -> bool:
@@ -284,7 +303,7 @@ def delisting_returns(table: Mapping[str, float] | float) -> Callable[[str], flo
     """
     values = table.values() if isinstance(table, Mapping) else [table]
     for value in values:
-        if not (isinstance(value, int | float) and math.isfinite(value) and value >= -1):
+        if not (is_number(value) and value >= -1):
             raise InputError(f"`delisting_return`: expected a return from -1 such as -0.3, received {value!r}")
     return partial(_of_ticker, table)  # no closure: a broker travels to other processes
 
