@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pandas as pd
 from engine.costs import Commission, Slippage, parse_commission, parse_slippage
 from engine.settings import Settings
 from feeds.errors import InputError
+
+_NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def read_delisting_returns(text: str) -> float | dict[str, float]:
     Raises
     ------
     InputError
-        For a file without the columns ``ticker`` and ``return``, or a return below -1.
+        For a file without the columns ``ticker`` and ``return``, a ticker that is missing or comes twice, or a
+        return below -1.
     """
     try:
         number = float(text)
@@ -82,14 +85,37 @@ def read_delisting_returns(text: str) -> float | dict[str, float]:
 
 def _read_returns(text: str) -> dict[str, float]:
     try:
-        frame = pd.read_csv(text, dtype={"ticker": str})
-        table = dict(zip(frame["ticker"], frame["return"].astype(float), strict=True))
+        frame = pd.read_csv(text, dtype=str, na_filter=False)  # a ticker may be NA
+        tickers, returns = frame["ticker"].str.strip(), frame["return"].astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"`--delisting-return`: expected a return such as -0.3, or a CSV file with the columns ticker and "
             f"return, received {text}: {error}"
         ) from None
-    return {ticker: _checked(value, f"{value} for {ticker}") for ticker, value in table.items()}
+    if (tickers == "").any():
+        raise InputError(f"`--delisting-return` {text}: expected a ticker in every row, received none in one")
+    twice = tickers[tickers.duplicated()]
+    if len(twice):
+        raise InputError(
+            f"`--delisting-return` {text}: expected one return per ticker, received several for {twice.iloc[0]}; "
+            "leave one"
+        )
+    return {name: _checked(value, f"{value} for {name}") for name, value in zip(tickers, returns, strict=True)}
+
+
+def delisting_warnings(settings: Settings, tickers: Sequence[str]) -> list[str]:
+    """Name the stocks of a file of delisting returns that have no prices; it may well hold more than are traded."""
+    returns = read_delisting_returns(settings.delisting_return)
+    given = set(returns) if isinstance(returns, Mapping) else set()
+    wanted = given & set(settings.tickers or given)
+    absent = sorted(wanted - set(tickers))
+    if not absent:
+        return []
+    more = f" and {len(absent) - _NAMES_SHOWN:,} more" * (len(absent) > _NAMES_SHOWN)
+    return [
+        f"{len(absent)} of {len(wanted)} stocks in {Path(settings.delisting_return).name} have no prices: "
+        f"{', '.join(absent[:_NAMES_SHOWN])}{more}; their returns are not used"
+    ]
 
 
 def _checked(value: float, received: str) -> float:

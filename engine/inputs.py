@@ -163,7 +163,7 @@ def load_sectors(settings: Settings) -> dict[str, str]:
     if settings.sectors is None:
         return synthetic_sectors(market_settings(settings)) if settings.prices == "synthetic" else {}
     try:
-        frame = pd.read_csv(settings.sectors, dtype=str)
+        frame = pd.read_csv(settings.sectors, dtype=str, na_filter=False)  # a ticker may be NA
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"`--sectors`: expected a CSV file, received {settings.sectors}: {error}") from None
     frame.columns = [str(name).strip().lower() for name in frame.columns]
@@ -172,7 +172,7 @@ def load_sectors(settings: Settings) -> dict[str, str]:
             raise InputError(
                 f"`--sectors`: expected the columns ticker and sector in {settings.sectors}, found no `{name}`"
             )
-    known = frame.dropna(subset=["ticker", "sector"])
+    known = frame[(frame["ticker"] != "") & (frame["sector"] != "")]
     return dict(zip(known["ticker"], known["sector"], strict=True))
 
 

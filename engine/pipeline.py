@@ -38,7 +38,7 @@ from engine.run_folder import check_free, run_folder, write_text
 from engine.saved_predictions import horizon_of
 from engine.settings import Settings
 from engine.stages import Stages
-from engine.trading import check_benchmark, load_strategy, trade
+from engine.trading import check_account, check_benchmark, load_strategy, trade
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PricePanel
 from feeds.progress import Progress
@@ -59,6 +59,7 @@ def run(settings: Settings, out: Path, *, force: bool = False, quiet: bool = Fal
         If the disk or a training process fails.
     """
     check_free(out, force=force)
+    check_account(settings)
     check_place(settings)
     check_nothing_to_train(settings)
     spec = model_spec(settings)
@@ -101,6 +102,7 @@ def train(settings: Settings, out: Path, *, force: bool = False, quiet: bool = F
     check_free(out, force=force)
     if settings.predictions is not None:
         raise InputError(f"`train`: expected no `--predictions`, received {settings.predictions}; `run` trades them")
+    check_account(settings)
     spec, progress, stages = model_spec(settings), progress_bars(quiet=quiet), Stages()
     check_against(settings)
     if settings.against is None:

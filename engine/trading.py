@@ -13,8 +13,9 @@ import pandas as pd
 
 from analyzers.benchmark import equal_weight_monthly, from_closes, from_ticker
 from analyzers.statistics import performance
+from engine.broker import SafeBroker
 from engine.cerebro import BacktestResult, run_backtest
-from engine.execution import execution_of, read_delisting_returns
+from engine.execution import delisting_warnings, execution_of, read_delisting_returns
 from engine.findings import finding_warnings
 from engine.inputs import Inputs
 from engine.settings import Settings
@@ -44,7 +45,7 @@ class Trading:
     metrics : mapping
         As `analyzers.statistics.performance`.
     warnings : list of str
-        What a reader must know of the benchmark's file.
+        What a reader must know of the files with delisting returns and with the benchmark.
     """
 
     result: BacktestResult
@@ -77,6 +78,18 @@ def load_strategy(settings: Settings, horizon: int) -> tuple[type[bt.Strategy], 
         params.setdefault("max_holding_bars", horizon)
     check_ranges(strategy, params)
     return strategy, params
+
+
+def check_account(settings: Settings) -> None:
+    """Refuse costs and rules of filling that cannot be, before any data is read.
+
+    Raises
+    ------
+    InputError
+        As `engine.execution.execution_of` and `engine.broker.SafeBroker`.
+    """
+    account = {"cash": settings.cash, "commission_bps": settings.commission_bps, "slippage_bps": settings.slippage_bps}
+    SafeBroker(**account, **execution_of(settings).broker_parameters())
 
 
 def check_benchmark(settings: Settings, inputs: Inputs, spec: ModelSpec) -> None:
@@ -153,7 +166,8 @@ def trade(
     metrics = performance(result.equity, result.trades, series, settings.risk_free, slippage, tried)
     if settings.slippage is not None:  # no single fraction: what the broker counted
         metrics["slippage_usd"] = float(result.orders["slippage"].sum())
-    return Trading(result, series, metrics, benchmark_warnings(settings))
+    warnings = [*delisting_warnings(settings, panel.tickers), *benchmark_warnings(settings)]
+    return Trading(result, series, metrics, warnings)
 
 
 def benchmark(

@@ -90,6 +90,26 @@ def test_run_with_a_mistake_is_refused_in_one_line(words: list[str], text: str, 
     expect_mistake(["run", *words], text, capsys)
 
 
+@pytest.mark.parametrize("command", ["run", "train"])
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--volume-percent", "0"], "`--volume-percent`: expected a number above 0 to 100, received '0'"),
+        (["--commission", "foo"], "`--commission`: expected bps:N, percent:N, per-trade:USD"),
+        (["--slippage", "impact:x"], "`--slippage`: expected a number from 0 to 100 after the colon"),
+        (["--delisting-return", "-2"], "`--delisting-return`: expected a return from -1 such as -0.3, received -2"),
+        (["--delisting-return", "returns.csv"], "expected one return per ticker, received several for DEAD"),
+        (["--commission-bps", "10000"], "`commission_bps`: expected from 0 to below 10000 basis points per side"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused_before_any_data_are_read(
+    command: str, words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+):
+    Path("returns.csv").write_text("ticker,return\nDEAD,-1\nDEAD,0\n")
+    nowhere = ["--prices", "csv:nowhere", "--strategy", "lstm_only"]
+    expect_mistake([command, *nowhere, *words], text, capsys)
+
+
 def test_holdout_before_the_first_bar_names_itself(capsys: pytest.CaptureFixture[str]):
     Path("sealed.toml").write_text('[model_options]\nholdout_from = "1999-01-01"\n')
     text = "model setting `holdout_from`: expected a date after the first bar, received 1999-01-01: every session is"

@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from engine.costs import Slippage
-from engine.execution import Execution, execution_of, execution_sentences, read_delisting_returns
+from engine.execution import (
+    Execution,
+    delisting_warnings,
+    execution_of,
+    execution_sentences,
+    read_delisting_returns,
+)
 from engine.settings import Settings, resolve
 from feeds.errors import InputError
 
@@ -55,6 +61,14 @@ def test_file_of_delisting_returns_that_cannot_be_raises(tmp_path):
         InputError, match="expected a return such as -0.3, or a CSV file with the columns ticker and ret"
     ):
         read_delisting_returns(str(table))
+    for rows, text in (
+        ("DEAD,-1\nSOLD,0\nDEAD,-0.5\n", "returns.csv: expected one return per ticker, received several for DEAD; le"),
+        (",-1\n", "returns.csv: expected a ticker in every row, received none in one"),
+        ("DEAD,\n", "expected a return such as -0.3, or a CSV file with the columns .*could not convert"),
+    ):
+        table.write_text("ticker,return\n" + rows)
+        with pytest.raises(InputError, match=f"`--delisting-return`.*{text}"):
+            read_delisting_returns(str(table))
     table.write_text("ticker,return\nDEAD,-2\n")
     with pytest.raises(InputError, match="expected a return from -1 such as -0.3, received -2.0 for DEAD"):
         read_delisting_returns(str(table))
@@ -83,3 +97,26 @@ def test_report_says_how_orders_were_filled():
     assert "Any size can be filled on any day." in told
     assert "is refused" in told
     assert "sold at its last price and -30.0% of it" in told
+
+
+def test_file_of_delisting_returns_may_name_a_ticker_na(tmp_path):
+    table = tmp_path / "returns.csv"
+    table.write_text("ticker,return\nNA,-1\nnan,-0.5\n TRUE ,0\n")
+    assert read_delisting_returns(str(table)) == {"NA": -1.0, "nan": -0.5, "TRUE": 0.0}
+
+
+def test_stocks_of_delisting_returns_without_prices_are_named(tmp_path):
+    table = tmp_path / "returns.csv"
+    table.write_text("ticker,return\nDEAD,-1\nSOLD,0\nGONE,-1\n")
+    settings = resolve({"delisting_return": str(table)})
+    assert delisting_warnings(settings, ("AAA", "SOLD")) == [
+        "2 of 3 stocks in returns.csv have no prices: DEAD, GONE; their returns are not used"
+    ]
+    assert delisting_warnings(settings, ("DEAD", "GONE", "SOLD")) == []
+    of_two = resolve({"delisting_return": str(table), "tickers": "DEAD,SOLD"})
+    assert delisting_warnings(of_two, ("SOLD",)) == [
+        "1 of 2 stocks in returns.csv have no prices: DEAD; their returns are not used"
+    ]
+    table.write_text("ticker,return\n" + "".join(f"D{k:02},0\n" for k in range(14)))
+    assert delisting_warnings(settings, ())[0].endswith("D10, D11 and 2 more; their returns are not used")
+    assert delisting_warnings(resolve({"delisting_return": "-0.3"}), ("AAA",)) == []

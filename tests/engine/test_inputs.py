@@ -102,6 +102,11 @@ def test_load_inputs_stocks_without_a_sector_are_counted(tmp_path: Path):
     assert not any("sector" in text for text in load_inputs(settings(filings="none"), silent).warnings)
 
 
+def test_load_sectors_a_ticker_called_na_is_one_and_an_empty_sector_is_none(tmp_path: Path):
+    (tmp_path / "s.csv").write_text("Ticker,Sector\nNA,Energy\nBBB,\n,Energy\nCCC,Health\n")
+    assert load_sectors(settings(sectors=str(tmp_path / "s.csv"))) == {"NA": "Energy", "CCC": "Health"}
+
+
 def test_load_sectors_without_a_column_is_refused(tmp_path: Path):
     (tmp_path / "s.csv").write_text("ticker,group\nA,B\n")
     with pytest.raises(InputError, match="`--sectors`: expected the columns ticker and sector .*, found no `sector`"):

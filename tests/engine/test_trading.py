@@ -11,6 +11,7 @@ import pytest
 
 from engine import trading
 from engine.arguments import parse, setting_flags
+from engine.cerebro import BacktestResult
 from engine.settings import resolve
 from engine.trading import _csv_benchmark, benchmark, benchmark_name, benchmark_warnings
 from feeds.errors import InputError
@@ -114,3 +115,16 @@ def test_guarded_setting_reaches_the_run(monkeypatch, make_panel):
             None,
         )
     assert "guarded" not in settings.as_dict()  # no result depends on it
+
+
+def test_trade_tells_which_delisting_returns_no_stock_has(monkeypatch, make_panel, tmp_path: Path):
+    (tmp_path / "returns.csv").write_text("ticker,return\nT000,-1\nGONE,-1\n")
+    panel = make_panel(sessions=30)
+    nothing = pd.DataFrame(index=panel.sessions)
+    monkeypatch.setattr(trading, "run_backtest", lambda *_, **__: BacktestResult(nothing, nothing, nothing))
+    monkeypatch.setattr(trading, "first_traded_session", lambda *_: panel.sessions[5])
+    monkeypatch.setattr(trading, "performance", lambda *_: {})
+    settings = resolve({"delisting_return": str(tmp_path / "returns.csv")})
+    inputs = SimpleNamespace(panel=panel, sectors=None, membership=None)
+    done = trading.trade(settings, (None, {}), inputs, None, None, None)
+    assert done.warnings == ["1 of 2 stocks in returns.csv have no prices: GONE; their returns are not used"]
