@@ -191,8 +191,11 @@ def run_backtest(
     cerebro.addanalyzer(SessionProgress, sessions=_ticks(panel, progress))
     cerebro.addanalyzer(Recorder, _name="recorder")
     # Orders are numbered per run, so that a second run in one process writes the same bytes.
-    bt.order.OrderBase.refbasis = itertools.count(1)
-    recorder = cerebro.run()[0].analyzers.recorder
+    numbers, bt.order.OrderBase.refbasis = bt.order.OrderBase.refbasis, itertools.count(1)
+    try:
+        recorder = cerebro.run()[0].analyzers.recorder
+    finally:
+        bt.order.OrderBase.refbasis = numbers
     return BacktestResult(recorder.equity, recorder.orders, recorder.trades)
 
 

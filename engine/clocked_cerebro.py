@@ -6,21 +6,22 @@ indicator, and counts each feed's bars. Here all that is known before the first 
     preload ──► indicators, whole columns ──► clock: union of dates, bar number per stock and session
                                                 │
       for each session t:                       ▼
-        clock.now = t             every line of every feed and indicator has moved
-        broker.next()             touches open positions and waiting orders only
+        clock.now = t             every line of every feed has moved
+        timers, broker.next()     touches open positions and waiting orders only
+        present = t               every line of every indicator has moved
         notifications, strategy.next(), analyzers, observers        as in backtrader
 
 What users write for backtrader goes on working: bt.Strategy, bt.Indicator, sizers, analyzers,
-observers, writers, timers, several strategies, cheat-on-open, `optstrategy` in one process or in
-several. What the loop does not cover runs on backtrader's own loop with the same result, and a warning
-says so once:
+observers, writers, timers, several strategies, cheat-on-open, `optstrategy` in one process or in several. What
+the loop does not cover runs on backtrader's own loop with the same result, and a warning says so once, unless it
+was asked for (``runonce=False``, ``preload=False``):
 
 - feeds other than `feeds.stock_feed.StockFeed`, filters, resampling, replay, live feeds;
-- ``exactbars``, ``oldsync``, ``preload=False``, ``runonce=False`` or an indicator that disables it;
+- ``exactbars``, ``oldsync``, or an indicator that wants to run bar by bar;
 - an indicator that reads stocks of different calendars (backtrader's own whole columns would set a bar beside one
-  of another day: these run bar by bar);
+  of another day: these run bar by bar, NaN until each stock is listed);
 - an indicator that steps with the strategy and not with a feed, a strategy that replaces backtrader's
-  own ``_oncepost``.
+  own ``_oncepost`` or ``_getminperstatus``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,17 @@ from typing import Any
 
 import backtrader as bt
 
-from feeds.adapter.lines import Clock, ClockedLines, buffers, guard, parameter_values, root_feed, unguard
+from feeds.adapter.audit import check_whole_columns
+from feeds.adapter.lines import (
+    Clock,
+    ClockedLines,
+    buffers,
+    guard,
+    guardable,
+    parameter_values,
+    root_feed,
+    unguard,
+)
 from feeds.adapter.loop import (
     OwnLoop,
     all_indicators,
@@ -41,6 +52,7 @@ from feeds.adapter.loop import (
     mixes_calendars,
     step,
     step_at_open,
+    wait_for_listings,
 )
 from feeds.collector import collector_rare
 from feeds.errors import InputError, unknown_name
@@ -54,8 +66,9 @@ class ClockedCerebro(OwnLoop):
     ----------
     guarded : bool
         Reading a line of a feed or indicator at ``[1]`` and beyond, or before its beginning, raises
-        with the line, the feed and the index (default False: backtrader's behaviour, which is the
-        faster one). Reading before a stock's first bar raises in both.
+        with the line, the feed and the index, and so does an indicator whose whole columns depend on later bars
+        (default False: backtrader's behaviour, which is the faster one). Reading before a stock's first bar
+        raises in both. What reads ``line.array`` itself in a strategy is not seen.
     """
 
     params: Any = (("guarded", False),)
@@ -94,6 +107,7 @@ class ClockedCerebro(OwnLoop):
 
     def runstrategies(self, iterstrat: Any, predata: bool = False) -> Any:
         """Run strategies (called by backtrader), and let the broker ask us for the session."""
+        self.fallback = None
         set_clock = getattr(self.broker, "set_clock", lambda clock: None)
         set_clock(self.session_number)
         try:
@@ -106,46 +120,91 @@ class ClockedCerebro(OwnLoop):
 
     def run_columns(self, strategies: list[Any]) -> None:
         """Run with all bars and indicators computed before (called by backtrader)."""
-        self._guard(strategies)
         for indicator in (each for strategy in strategies for each in all_indicators(strategy)):
             leave_short(indicator)
-            if mixes_calendars(indicator):
-                self.fallback = f"the indicator {type(indicator).__name__}, which reads stocks of different calendars"
-                _warn(self.fallback)
-                super().run_bars(strategies)
-                return
-        self.fallback = self._not_covered(strategies)
-        if self.fallback is not None:
-            _warn(self.fallback)
+        if self._mixes_calendars(strategies):
+            self._guard(strategies)
+            super().run_bars(strategies)
+            return
+        self._audit_columns(strategies)
+        why = self._not_covered(strategies)
+        if why is not None:
+            self._fall_back(why)
             super().run_columns(strategies)
             return
         for strategy in strategies:
             compute_indicators(strategy)
+        self._run_on_clock(strategies)
+
+    def _run_on_clock(self, strategies: list[Any]) -> None:
         clock, lines = Clock(self.datas), ClockedLines()
-        self._put_on(clock, lines, strategies)
-        self._clock = clock
+        presents = [[-1] for _ in strategies]  # of the strategies' indicators
         try:
+            self._put_on(clock, lines, strategies, presents)
+            self._clock = clock
             with collector_rare():  # else it goes through all feeds and every imported module again and again
-                self._sessions(clock, strategies)
+                self._sessions(clock, strategies, presents)
         finally:
             lines.release()
             self._clock = None
 
     def run_bars(self, strategies: list[Any]) -> None:
         """Run bar by bar (called by backtrader)."""
-        self._guard(strategies)
         if self.p.runonce and self.p.preload:  # the user did not ask for it
-            self.fallback = "a live, replayed or memory-saving run, or an indicator that steps bar by bar only"
-            _warn(self.fallback)
+            self._fall_back(self._why_bar_by_bar())
+        self._mixes_calendars(strategies)
+        self._guard(strategies)
         super().run_bars(strategies)
+
+    def run_columns_old(self, strategies: list[Any]) -> None:
+        """Run in the way of ``oldsync`` (called by backtrader)."""
+        self._fall_back("oldsync")
+        self._audit_columns(strategies)
+        super().run_columns_old(strategies)
+
+    def run_bars_old(self, strategies: list[Any]) -> None:
+        """Run bar by bar in the way of ``oldsync`` (called by backtrader)."""
+        self._fall_back("oldsync")
+        self._guard(strategies)
+        super().run_bars_old(strategies)
+
+    def _fall_back(self, why: str) -> None:
+        self.fallback = why
+        warnings.warn(
+            f"this run uses backtrader's own loop, which is slower and gives the same result, because of {why}",
+            stacklevel=2,
+        )
+
+    def _why_bar_by_bar(self) -> str:
+        if self.p.exactbars:
+            return f"exactbars={int(self.p.exactbars)}"
+        for data in self.datas:
+            for is_so, what in ((data.islive(), "live"), (data.replaying, "replayed"), (data.resampling, "resampled")):
+                if is_so:
+                    return f"the feed {data._name or type(data).__name__}, which is {what}"
+        return "an indicator that wants to run bar by bar"
+
+    def _mixes_calendars(self, strategies: list[Any]) -> bool:
+        """Prepare indicators that read stocks of different calendars, and tell whether there are any."""
+        found = [each for strategy in strategies for each in all_indicators(strategy) if mixes_calendars(each)]
+        for indicator in found:
+            wait_for_listings(indicator)
+        if found and self.fallback is None and self.p.runonce:
+            self._fall_back(f"the indicator {type(found[0]).__name__}, which reads stocks of different calendars")
+        return bool(found)
 
     def _guard(self, strategies: list[Any]) -> None:
         if not self.p.guarded:
             return
         found = [*self.datas, *(indicator for strategy in strategies for indicator in all_indicators(strategy))]
-        self._guarded.extend(line for lines in found for line in buffers(lines))
+        self._guarded.extend(line for lines in found for line in guardable(lines))
         for line in self._guarded:
             guard(line)
+
+    def _audit_columns(self, strategies: list[Any]) -> None:
+        self._guard(strategies)
+        if self.p.guarded:
+            check_whole_columns(strategies, self.datas)
 
     def _not_covered(self, strategies: list[Any]) -> str | None:
         for data in self.datas:
@@ -154,36 +213,37 @@ class ClockedCerebro(OwnLoop):
         feeds = {id(data) for data in self.datas}
         for strategy in strategies:
             if has_own_step(strategy):
-                return f"the strategy {type(strategy).__name__}, which has its own _oncepost"
+                return f"the strategy {type(strategy).__name__}, which has its own _oncepost or _getminperstatus"
             for indicator in all_indicators(strategy):
                 if id(root_feed(indicator)) not in feeds:
                     return f"the indicator {type(indicator).__name__}, which steps on no feed"
         return None
 
-    def _put_on(self, clock: Clock, lines: ClockedLines, strategies: list[Any]) -> None:
+    def _put_on(self, clock: Clock, lines: ClockedLines, strategies: list[Any], presents: list[list[int]]) -> None:
         for data in self.datas:
             lines.put_feed(data, clock)
-        for strategy in strategies:
+        for strategy, present in zip(strategies, presents, strict=True):
             for indicator in all_indicators(strategy):
                 for line in buffers(indicator):
-                    lines.put(line, clock, root_feed(indicator))
+                    lines.put(line, clock, root_feed(indicator), present)
 
-    def _sessions(self, clock: Clock, strategies: list[Any]) -> None:
+    def _sessions(self, clock: Clock, strategies: list[Any], presents: list[list[int]]) -> None:
         """Do what backtrader's `_runonce` does for each session, without its loops over feeds."""
-        waits = [clock.missing_bars(self.datas, minimum_bars(strategy)) for strategy in strategies]
+        waits = [clock.missing_bars(strategy.datas, minimum_bars(strategy)) for strategy in strategies]
         for row, number in enumerate(clock.sessions):
             clock.now[0] = row
             self.fire_timers(strategies, number, before_orders=True)
             if self.p.cheat_on_open:
                 for strategy in strategies:
                     step_at_open(strategy)
-            if self.is_stopped:
-                return
+                    if self.is_stopped:
+                        return
             self.fill_orders()
             if self.is_stopped:
                 return
             self.fire_timers(strategies, number, before_orders=False)
-            for strategy, missing in zip(strategies, waits, strict=True):
+            for strategy, present, missing in zip(strategies, presents, waits, strict=True):
+                present[0] = row
                 step(strategy, number, missing[row])
                 if self.is_stopped:
                     return
@@ -201,10 +261,3 @@ def _source(feed: Any) -> Any:
     while isinstance(found, bt.feed.AbstractDataBase):
         found = found.p.dataname
     return found
-
-
-def _warn(what: str) -> None:
-    warnings.warn(
-        f"this run uses backtrader's own loop, which is slower and gives the same result, because of {what}",
-        stacklevel=2,
-    )

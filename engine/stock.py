@@ -33,6 +33,7 @@ class Stock:
     __slots__ = (
         "_budget_left",
         "_budget_session",
+        "_tells_its_end",
         "close",
         "data",
         "dates",
@@ -53,6 +54,8 @@ class Stock:
         self.dates, self.volume = lines.datetime, lines.volume
         self.open, self.high, self.low, self.close = lines.open, lines.high, lines.low, lines.close
         self.is_halted_at_end = is_halted_at_end
+        # What is resampled, live or forgets its bars (exactbars) does not tell whether more will come.
+        self._tells_its_end = not (data.resampling or data.islive() or lines.datetime.mode != lines.datetime.UnBounded)
         self._budget_session, self._budget_left = -math.inf, 0.0
         self.marked = math.nan
 
@@ -66,15 +69,11 @@ class Stock:
         return bool(self.dates[0] == session)
 
     def has_ended(self, session: float) -> bool:
-        """Tell whether its last bar lies before this session and none will follow.
-
-        A feed that backtrader resamples grows as it goes: its end is never known.
-        """
-        data = self.data
-        if self.is_halted_at_end or data.resampling or math.floor(self.dates[0]) >= math.floor(session):
+        """Tell whether its last bar lies on a day before this session and none will follow."""
+        if self.is_halted_at_end or not self._tells_its_end or math.floor(self.dates[0]) >= math.floor(session):
             return False
-        # Feeds that load bar by bar hold their next bar, if there is one, before it is due.
-        return len(data) >= data.buflen()
+        # A feed that loads bar by bar holds its next bar, if there is one, before it is due.
+        return len(self.data) >= self.data.buflen()
 
     def bar(self) -> Bar:
         """Return the last bar."""

@@ -68,6 +68,7 @@ class StockFeed(SafeLinesFeed):
             raise unknown_name("parameter of StockFeed", name, parameter_values(self.params))
         super().__init__()
         check_bars(self.p.dataname, self.p.name)
+        _check_span(self.p.dataname, self.p.name, self.p.fromdate, self.p.todate)
         self._row = 0
         self._columns = self._line_values(self.p.dataname)
 
@@ -100,8 +101,8 @@ class StockFeed(SafeLinesFeed):
         self._row = 0
 
     def preload(self) -> None:
-        """Fill every line at once; bars that a filter or time zone must see are loaded one by one."""
-        if self.is_changed_bar_by_bar:
+        """Fill every line at once; bars that a filter, a time zone or an own `_load` makes are loaded one by one."""
+        if self.is_changed_bar_by_bar or self._loads_bars_itself:
             super().preload()
             return
         rows = self._rows_in_range()
@@ -118,6 +119,10 @@ class StockFeed(SafeLinesFeed):
         self._row += 1
         return True
 
+    @property
+    def _loads_bars_itself(self) -> bool:
+        return type(self)._load is not StockFeed._load
+
     def _rows_in_range(self) -> slice:
         numbers = self._columns["datetime"]
         first = np.searchsorted(numbers, self.fromdate, side="left")
@@ -128,7 +133,12 @@ class StockFeed(SafeLinesFeed):
         dates = {"datetime": session_numbers(bars.sessions), "openinterest": np.zeros(len(bars))}
         values: dict[str, np.ndarray] = {**dates, **fixed}
         for name in self.getlinealiases():
-            if name not in values:
+            if name not in values and name not in bars.columns and not self._loads_bars_itself:
+                raise InputError(
+                    f"line `{name}` of {type(self).__name__}: expected a column of that name in the bars of "
+                    f"{self.p.name}, received {', '.join(bars.columns) or 'none'}"
+                )
+            if name not in values and name in bars.columns:
                 values[name] = np.asarray(bars.columns[name], dtype=np.float64)
         return values
 
@@ -212,6 +222,17 @@ def check_bars(bars: Any, ticker: str) -> None:
     if (np.diff(bars.sessions.astype("datetime64[D]").astype(np.int64)) <= 0).any():
         raise InputError(f"sessions of {ticker}: expected sorted and unique, received unsorted or repeated; sort them")
     _check_values(bars, ticker)
+
+
+def _check_span(bars: Bars, ticker: str, fromdate: Any, todate: Any) -> None:
+    days = bars.sessions.astype("datetime64[D]")
+    first = days[0] if fromdate is None else np.datetime64(fromdate, "D")
+    last = days[-1] if todate is None else np.datetime64(todate, "D")
+    if not ((days >= first) & (days <= last)).any():
+        raise InputError(
+            f"bars of {ticker}: expected one from {first} to {last}, received some from {days[0]} to {days[-1]}; "
+            "leave the stock out"
+        )
 
 
 def _check_lengths(bars: Bars, ticker: str) -> None:

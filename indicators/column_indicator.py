@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 
 from feeds.adapter.lines import ColumnsAtOnce, parameter_values
@@ -40,13 +41,18 @@ class ColumnIndicator(ColumnsAtOnce):
     Raises
     ------
     InputError
-        For an unknown parameter.
+        For an unknown parameter, or a line in place of a feed.
     """
 
     def __init__(self, *feeds: Any, **unknown: Any) -> None:
         for name in unknown:  # backtrader hands what is no parameter on, and would drop it
             raise unknown_name(f"parameter of {type(self).__name__}", name, parameter_values(self.params))
         super().__init__()
+        if not isinstance(self.data, bt.feed.AbstractDataBase):
+            raise InputError(
+                f"{type(self).__name__}: expected a feed, as in {type(self).__name__}(self.data), received a "
+                f"{type(self.data).__name__}; it reads all lines of a feed, so of a single line take backtrader's own"
+            )
         self._seen = 0
 
     def bars_needed(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from feeds.errors import InputError
 from feeds.panel import Bars
 
 _FIXED_LINES = ("datetime", "open", "high", "low", "close", "volume", "openinterest", "adjust")
@@ -30,8 +31,18 @@ def last_bars(data: Any, size: int) -> Bars:
     Notes
     -----
     **Known at** the close of the feed's present bar.
+
+    Raises
+    ------
+    InputError
+        Where backtrader was told to forget the bars (`exactbars`).
     """
-    count = min(size, len(data))
+    count, kept = min(size, len(data)), data.lines.datetime.buflen()
+    if kept < count:
+        raise InputError(
+            f"indicator of {data._name or 'a feed'}: expected the last {count} bars, received {kept}; "
+            "run without `exactbars`"
+        )
     return _bars({name: np.array(line.get(0, count)) for name, line in _lines(data).items()})
 
 

@@ -11,6 +11,9 @@ indicator on every session, a call each. Here the place is looked up where someb
 so a session costs one assignment for all lines together, whatever the calendars: on a session that
 the stock missed ``rows[t]`` is ``rows[t - 1]``, and ``len``, ``[0]`` and ``[-1]`` count traded bars.
 Before the first bar ``rows[t]`` is `NOT_LISTED`, which no array has, and the reading raises.
+
+Indicators have a present session of their own for each strategy, which moves when the strategy steps: as in
+backtrader they stand at the session before while timers, `next_open` and the broker have their turn.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class Clock:
     sessions : list of float, length T
         Every date on which any feed has a bar, in backtrader's numbers.
     now : list of one int
-        The present session.
+        The present session of the feeds; -1 is before the first.
     """
 
     def __init__(self, feeds: list[Any]) -> None:
@@ -57,24 +60,27 @@ class Clock:
         self._places = {feed: places[values.tobytes()] for feed, values in dates.items()}
 
     def rows(self, feed: Any) -> array.array[int]:
-        """Return the number of a feed's latest bar at each session, `NOT_LISTED` before the first."""
+        """Return the number of a feed's latest bar at each session, `NOT_LISTED` before the first.
+
+        One more stands at the end, at [-1]: before the first session.
+        """
         return self._places[id(feed)][0]
 
     def counts(self, feed: Any) -> array.array[int]:
-        """Return how many bars a feed has had by each session."""
+        """Return how many bars a feed has had by each session, and 0 at the end, at [-1]."""
         return self._places[id(feed)][1]
 
     def missing_bars(self, feeds: list[Any], minimum: list[int]) -> list[int]:
         """Return at each session how many bars the neediest feed lacks of its minimum (0 or less: none)."""
         most = np.full(len(self.sessions), np.iinfo(np.int64).min)
         for feed, bars in zip(feeds, minimum, strict=True):
-            seen = np.frombuffer(self.counts(feed), dtype=np.int32)
+            seen = np.frombuffer(self.counts(feed), dtype=np.int32)[:-1]
             np.maximum(most, bars - seen.astype(np.int64), out=most)
         return [int(number) for number in most]
 
 
 def _places(dates: np.ndarray, sessions: np.ndarray) -> tuple[array.array[int], array.array[int]]:
-    counts = np.searchsorted(dates, sessions, side="right").astype(np.int32)
+    counts = np.append(np.searchsorted(dates, sessions, side="right"), 0).astype(np.int32)
     rows = np.where(counts > 0, counts - 1, NOT_LISTED).astype(np.int32)
     return array.array("i", rows.tobytes()), array.array("i", counts.tobytes())
 
@@ -136,10 +142,21 @@ class Guarded(_Anything):
 
     def get(self, ago: int = 0, size: int = 1) -> Any:
         """Return `size` values up to `ago`."""
+        check_reading(self, ago)
         if size > 0:
-            check_reading(self, ago)
             check_reading(self, ago - size + 1)
         return super().get(ago, size)
+
+    def getzeroval(self, idx: int = 0) -> float:
+        """Return the value of a bar counted from the first."""
+        check_reading(self, idx + 1 - len(self))
+        return super().getzeroval(idx)
+
+    def getzero(self, idx: int = 0, size: int = 1) -> Any:
+        """Return `size` values from a bar counted from the first."""
+        check_reading(self, idx + 1 - len(self))
+        check_reading(self, idx + size - len(self))
+        return super().getzero(idx, size)
 
 
 def check_reading(line: Any, ago: int) -> None:
@@ -221,6 +238,13 @@ def buffers(line_or_lines: Any) -> list[Any]:
     return list(line_or_lines.lines)
 
 
+def guardable(line_or_lines: Any) -> list[Any]:
+    """Return the lines that may be guarded: not the dates of a feed of backtrader's own, which peeks at the next."""
+    found = buffers(line_or_lines)
+    is_theirs = isinstance(line_or_lines, bt.feed.AbstractDataBase) and not isinstance(line_or_lines, SafeLinesFeed)
+    return [line for line in found if not (is_theirs and line is line_or_lines.lines.datetime)]
+
+
 @cache
 def _combined(mixin: Any, plain: Any) -> Any:
     # Through the metaclass, for the lines that operations of lines are.
@@ -257,13 +281,13 @@ class ClockedLines:
         self._feeds.append(feed)
         feed.clock = (clock.counts(feed), clock.now)
         for line in buffers(feed):
-            self.put(line, clock, feed)
+            self.put(line, clock, feed, clock.now)
 
-    def put(self, line: Any, clock: Clock, feed: Any) -> None:
-        """Let a line that steps with `feed` be where the clock says."""
+    def put(self, line: Any, clock: Clock, feed: Any, now: list[int]) -> None:
+        """Let a line that steps with `feed` be where the clock says for the session in `now`."""
         plain: Any = line.__class__
         self._plain.append((line, plain))
-        place = {"_clock_rows": clock.rows(feed), "_clock_counts": clock.counts(feed), "_clock_now": clock.now}
+        place = {"_clock_rows": clock.rows(feed), "_clock_counts": clock.counts(feed), "_clock_now": now}
         line.__dict__.update(place)
         guarded = isinstance(line, Guarded)
         on_clock = _combined(OnClock, _plain(plain) if guarded else plain)
@@ -348,6 +372,21 @@ class SafeLinesFeed(bt.feed.DataBase):
 
     def _tick_fill(self, force: bool = False) -> None:
         pass
+
+    def reset(self, *args: Any, **kwargs: Any) -> None:
+        """Begin anew (called by backtrader before each run).
+
+        Raises
+        ------
+        InputError
+            While a run is using the feed.
+        """
+        if self.clock is not None:
+            raise InputError(
+                f"feed {self._name}: expected one that no run is using, received one of a run that goes on; "
+                "make other feeds for a run within a run"
+            )
+        super().reset(*args, **kwargs)
 
     # backtrader asks every feed for these on every session, through four calls per line.
     def __len__(self) -> int:

@@ -29,9 +29,23 @@ def mixes_calendars(indicator: Any) -> bool:
     backtrader computes whole columns by the number of a bar, so it would set a stock's bar beside one of another
     day, one of the future among them.
     """
+    return len({feed.lines.datetime.array.tobytes() for feed in _feeds_of(indicator)}) > 1
+
+
+def _feeds_of(indicator: Any) -> list[Any]:
     read: Any = getattr(indicator, "_datas", None) or getattr(indicator, "datas", ())
-    feeds = {id(feed): feed for feed in map(root_feed, read) if feed is not None}
-    return len(feeds) > 1 and len({feed.lines.datetime.array.tobytes() for feed in feeds.values()}) > 1
+    return list({id(feed): feed for feed in map(root_feed, read) if feed is not None}.values())
+
+
+def wait_for_listings(indicator: Any) -> None:
+    """Let an indicator be NaN in a run bar by bar until each stock that it reads has a bar."""
+    feeds = _feeds_of(indicator)
+
+    def waiting(method: Any) -> Any:
+        return lambda: method() if all(len(feed) for feed in feeds) else None
+
+    for name in ("prenext", "nextstart", "next"):
+        setattr(indicator, name, waiting(getattr(indicator, name)))
 
 
 def leave_short(indicator: Any) -> None:
@@ -57,7 +71,8 @@ def minimum_bars(strategy: Any) -> list[int]:
 
 def has_own_step(strategy: Any) -> bool:
     """Tell whether a strategy's class replaces what backtrader does with it on a session."""
-    return type(strategy)._oncepost is not bt.Strategy._oncepost
+    kind, own = type(strategy), bt.Strategy
+    return kind._oncepost is not own._oncepost or kind._getminperstatus is not own._getminperstatus
 
 
 def step_at_open(strategy: Any) -> None:
@@ -144,6 +159,20 @@ class OwnLoop(bt.Cerebro):
     def run_bars(self, strategies: list[Any]) -> None:
         """Run bar by bar."""
         super()._runnext(strategies)
+
+    def run_columns_old(self, strategies: list[Any]) -> None:
+        """Run as `run_columns` does, in the way of ``oldsync``."""
+        super()._runonce_old(strategies)
+
+    def run_bars_old(self, strategies: list[Any]) -> None:
+        """Run as `run_bars` does, in the way of ``oldsync``."""
+        super()._runnext_old(strategies)
+
+    def _runonce_old(self, runstrats: list[Any]) -> None:
+        self.run_columns_old(runstrats)
+
+    def _runnext_old(self, runstrats: list[Any]) -> None:
+        self.run_bars_old(runstrats)
 
     def _runonce(self, runstrats: list[Any]) -> None:
         self.run_columns(runstrats)

@@ -208,7 +208,7 @@ def test_the_same_cerebro_runs_twice():
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda c: c.resampledata(c.datas[0], timeframe=bt.TimeFrame.Weeks), "a live, replayed or memory-saving run"),
+        (lambda c: c.resampledata(c.datas[0], timeframe=bt.TimeFrame.Weeks), "the feed DataClone, which is resampled"),
         (lambda c: c.adddata(bt.feeds.PandasData(dataname=frame_of(CLOCK)), name="OTHER"), "the feed OTHER"),
     ],
 )
@@ -236,7 +236,7 @@ def test_indicator_that_steps_bar_by_bar_only_runs_on_backtraders_loop_and_says_
     cerebro.addstrategy(Slow)
     for feed in make_feeds(build_panel(20, 2)):
         cerebro.adddata(feed)
-    with pytest.warns(UserWarning, match="an indicator that steps bar by bar only"):
+    with pytest.warns(UserWarning, match="an indicator that wants to run bar by bar"):
         cerebro.run()
 
 
