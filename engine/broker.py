@@ -55,7 +55,8 @@ from engine.order_book import OrderBook
 from engine.orders import ASKED, check_explained, make_order
 from engine.session_fills import HIGH, NOT_HELD, RESIZE, SessionFills
 from engine.stock import Stock
-from feeds.adapter.lines import is_beside_finer, parameter_values
+from feeds.adapter.lines import is_beside_finer
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError, unknown_name
 
 _KNOWN = {*ASKED, "_checksubmit"}  # what else comes with an order is the strategy's own, for `order.info`

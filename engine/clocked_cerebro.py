@@ -32,16 +32,8 @@ from typing import Any
 import backtrader as bt
 
 from feeds.adapter.audit import check_whole_columns
-from feeds.adapter.lines import (
-    Clock,
-    ClockedLines,
-    buffers,
-    guard,
-    guardable,
-    parameter_values,
-    root_feed,
-    unguard,
-)
+from feeds.adapter.clock import Clock, ClockedLines
+from feeds.adapter.guards import guard, guardable, unguard
 from feeds.adapter.loop import (
     OwnLoop,
     all_indicators,
@@ -54,6 +46,7 @@ from feeds.adapter.loop import (
     step_at_open,
     wait_for_listings,
 )
+from feeds.adapter.naming import buffers, parameter_values, root_feed
 from feeds.collector import collector_rare
 from feeds.errors import InputError, unknown_name
 from feeds.stock_feed import StockFeed

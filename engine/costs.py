@@ -27,7 +27,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from feeds.adapter.lines import parameter_values
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError, did_you_mean, unknown_name
 
 # Commission in USD of an order: shares (above 0), USD per share, shares of this month before it.

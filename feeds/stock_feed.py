@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feeds.adapter.lines import SafeLinesFeed, fill, parameter_values
+from feeds.adapter.lines import SafeLinesFeed, fill
+from feeds.adapter.naming import parameter_values
 from feeds.collector import collector_paused
 from feeds.errors import InputError, unknown_name
 from feeds.panel import PRICE_FIELDS, Bars, FeaturePanel, PricePanel

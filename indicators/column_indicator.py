@@ -23,7 +23,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from feeds.adapter.lines import ColumnsAtOnce, parameter_values
+from feeds.adapter.lines import ColumnsAtOnce
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError, unknown_name
 from feeds.panel import Bars
 from indicators.feed_bars import last_bars, whole_bars

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from feeds.adapter.lines import parameter_values
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError, unknown_name
 
 # What the engine sets; a user has other ways to say it.

@@ -11,11 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("feeds", "models", "indicators", "strategies", "analyzers", "engine")
+ADAPTER = {"feeds.adapter.lines", "feeds.adapter.naming"}  # of backtrader, for what is made from its classes
 ALLOWED = {
     "feeds": {"feeds"},
     "models": {"models", "feeds.panel", "feeds.errors", "feeds.progress", "feeds.sessions"},
-    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", "feeds.adapter.lines"},
-    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors", "feeds.adapter.lines"},
+    "indicators": {"indicators", "models.predictions", "feeds.errors", "feeds.panel", *ADAPTER},
+    "strategies": {"strategies", "indicators", "models.predictions", "feeds.errors", *ADAPTER},
     "analyzers": {"analyzers", "feeds.errors", "feeds.panel"},
     "engine": set(FOLDERS),
 }

@@ -1,6 +1,6 @@
 """The adapter of backtrader, its audit: do whole columns of an indicator read what is not known yet?
 
-Reading ``data.close[1]`` can be caught where it happens (`feeds.adapter.lines.Guarded`). What computes whole columns
+Reading ``data.close[1]`` can be caught where it happens (`feeds.adapter.guards.Guarded`). What computes whole columns
 at once, a user's `once` or ``data.close(1)``, reads arrays, which nobody can watch. So the bars after a session are
 changed, and the values up to it must stay what they were::
 
@@ -19,8 +19,8 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from feeds.adapter.lines import buffers, describe, root_feed
 from feeds.adapter.loop import all_indicators
+from feeds.adapter.naming import buffers, describe, root_feed
 from feeds.errors import InputError
 
 _CUTS = (0.5, 0.8)  # parts of a feed's bars

@@ -1,6 +1,6 @@
 """The adapter of backtrader, its loop: what it does with strategies, indicators and news on each session.
 
-`engine.clocked_cerebro` says why the loop is ours; `feeds.adapter.lines` has the lines that it moves.
+`engine.clocked_cerebro` says why the loop is ours; `feeds.adapter.clock` has the lines that it moves.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import backtrader as bt
 from backtrader.trade import Trade
 
-from feeds.adapter.lines import root_feed
+from feeds.adapter.naming import root_feed
 
 
 def all_indicators(strategy: Any) -> Iterator[Any]:
