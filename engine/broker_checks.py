@@ -10,7 +10,7 @@ import backtrader as bt
 
 from engine.costs import Slippage, delisting_returns, is_number
 from engine.session_fills import BORROW, CLOSE, HIGH, REFUSE, RESIZE
-from feeds.adapter.lines import parameter_values
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError, unknown_name
 
 # What backtrader's broker has and ours would drop, and what to do here.
@@ -23,7 +23,8 @@ INSTEAD = {
     "slip_limit": "a limit order fills at its limit at the worst, as in backtrader",
     "slip_out": "a fill slips out of the bar's range if need be in any case",
     "coc": "a close already seen cannot be traded",
-    "coo": "an open already seen cannot be traded",
+    "coo": "an open already seen cannot be traded: with cheat_on_open=True say broker_coo=False, and orders fill on "
+    "the bar after",
     "int2pnl": "the fee on shorts, borrow_rate, is paid from cash and belongs to no trade",
     "shortcash": "what a short sale brings is cash, and its position counts below 0",
     "eosbar": "daily bars have no end of session inside",

@@ -11,7 +11,7 @@ import pytest
 from engine.broker import SafeBroker
 from engine.broker_checks import INSTEAD
 from engine.costs import Slippage, parse_commission
-from feeds.adapter.lines import parameter_values
+from feeds.adapter.naming import parameter_values
 from feeds.errors import InputError
 from tests.engine.candles import flat, run, stock
 
