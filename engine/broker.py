@@ -10,9 +10,9 @@ It stands in for backtrader's own broker, for feeds of daily bars of stocks:
   1 + `delisting_return`, with the reason "delisted" and commission but no slippage; its waiting orders
   are cancelled.
 - Within a session the opens come first, then what a stop or a limit fills during the day, then the
-  closes; in each, sales before purchases, then stops before limits, then the price nearest to the open, which the
-  day comes by first, then what was sent first. Where one bar holds the stop and the target of a position, the
-  stop is taken.
+  closes; in each, sales before purchases, then stops before limits, then what was sent first; of a stock's prices
+  during the day, the nearest to the open, which the day comes by first. Where one bar holds the stop and the target
+  of a position, the stop is taken.
 - All orders of a stock share a part of the session's volume; what is left over waits for its next bar.
 - Cash is checked when an order fills, at the price it fills at. What cannot be paid is bought as far as
   cash goes; where that is nothing, the order ends with the status Margin (`unaffordable`).

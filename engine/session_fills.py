@@ -1,8 +1,8 @@
 """What happens in one session: which orders fill, how much of each, and at what price.
 
 ```
-every waiting order of a stock that trades now ── engine.fills ──► matches, sorted by moment, side, kind,
-                                                                    distance from the open, number
+every waiting order of a stock that trades now ── engine.fills ──► matches, sorted by moment, side, kind, number,
+                                                                    within a stock by distance from the open
 each match ── what is held ── what the volume leaves ── price with slippage ── what cash pays ──► booked
 trailing stops that are left ──► moved
 ```
@@ -58,6 +58,7 @@ class SessionFills(Lifecycle):
 
     def _fill_all(self) -> None:
         session, waiting, matches, trailing = self.session, self.book.open, [], []
+        turns: dict[Any, int] = {}
         for order in list(waiting.values()):
             if order.ref not in waiting:
                 continue  # ended with one before it
@@ -67,8 +68,7 @@ class SessionFills(Lifecycle):
                 bar = order.stock.bar()
                 match = _match(order, bar) if bar.is_traded else None
                 if match is not None:
-                    distance = abs(match.price / bar.open - 1)  # of two prices, the day comes by the nearer one first
-                    matches.append((match.moment, order.isbuy(), match.rank, distance, order.ref, match, order))
+                    matches.append((*_turn(order, match, bar, turns), match, order))
                 if order.exectype in TRAILING and bar.is_traded:
                     trailing.append((order, bar))
         for *_, match, order in sorted(matches):  # numbers of orders differ, so nothing behind them is compared
@@ -215,6 +215,15 @@ def _match(order: Any, bar: fills.Bar) -> fills.Match | None:
         return fills.limit(is_buy, created.pricelimit, bar)
     match, order.triggered = fills.stop_limit(is_buy, created.price, created.pricelimit, bar)
     return match
+
+
+def _turn(order: Any, match: fills.Match, bar: fills.Bar, turns: dict[Any, int]) -> tuple[float, ...]:
+    """Return a match's place in the session; the day comes by the nearer of a stock's prices first."""
+    moment, is_buy, rank, number = match.moment, order.isbuy(), match.rank, order.ref
+    if moment != fills.IN_DAY:
+        return moment, is_buy, rank, number, 0.0, number
+    first = turns.setdefault((order.data, is_buy, rank), number)  # of this stock, which was sent first
+    return moment, is_buy, rank, first, abs(match.price - bar.open), number
 
 
 def _resize(order: Any, shares: float, why: str) -> None:
