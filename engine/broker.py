@@ -48,7 +48,14 @@ from typing import Any
 import backtrader as bt
 
 from engine.account import Positions
-from engine.broker_checks import check_cash, check_commission, check_parameters, check_slippage_frac, refuse_other
+from engine.broker_checks import (
+    check_cash,
+    check_commission,
+    check_parameters,
+    check_slippage_frac,
+    is_number,
+    refuse_other,
+)
 from engine.costs import Slippage, StockCommission, delisting_returns
 from engine.lifecycle import DELISTED, NOT_LISTED, explain
 from engine.order_book import OrderBook
@@ -249,7 +256,9 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     setcash = set_cash
 
     def add_cash(self, cash: float) -> None:
-        """Pay in, or out where negative."""
+        """Pay in, or out where negative; InputError for what is no number."""
+        if not is_number(cash):
+            raise InputError(f"SafeBroker.add_cash: expected a number of USD, received {cash!r}")
         self._shares_of_fund += cash / self.get_fundvalue()
         self.cash += cash
         self._value += cash

@@ -44,6 +44,8 @@ def check_parameters(given: Any) -> None:
     for name in INSTEAD:
         refuse_other(f"`{name}` of SafeBroker", name, getattr(given, name))
     check_cash(given.cash)
+    if not (is_number(given.fundstartval) and given.fundstartval > 0):
+        raise InputError(f"`fundstartval`: expected a value per share above 0, received {given.fundstartval!r}")
     for name in ("commission_bps", "slippage_bps"):
         value = getattr(given, name)
         if not (is_number(value) and 0 <= value < 10_000):

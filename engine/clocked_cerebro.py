@@ -31,7 +31,7 @@ from typing import Any
 
 import backtrader as bt
 
-from feeds.adapter.audit import check_whole_columns
+from feeds.adapter.audit import compute_audited, forget_values
 from feeds.adapter.clock import Clock, ClockedLines
 from feeds.adapter.guards import guard, guardable, unguard
 from feeds.adapter.loop import (
@@ -119,14 +119,18 @@ class ClockedCerebro(OwnLoop):
             self._guard(strategies)
             super().run_bars(strategies)
             return
-        self._audit_columns(strategies)
+        self._guard(strategies)
         why = self._not_covered(strategies)
         if why is not None:
             self._fall_back(why)
+            self._audit(strategies)
             super().run_columns(strategies)
             return
-        for strategy in strategies:
-            compute_indicators(strategy)
+        if self.p.guarded:
+            compute_audited(strategies, self.datas)
+        else:
+            for strategy in strategies:
+                compute_indicators(strategy)
         self._run_on_clock(strategies)
 
     def _run_on_clock(self, strategies: list[Any]) -> None:
@@ -152,7 +156,8 @@ class ClockedCerebro(OwnLoop):
     def run_columns_old(self, strategies: list[Any]) -> None:
         """Run in the way of ``oldsync`` (called by backtrader)."""
         self._fall_back("oldsync")
-        self._audit_columns(strategies)
+        self._guard(strategies)
+        self._audit(strategies)
         super().run_columns_old(strategies)
 
     def run_bars_old(self, strategies: list[Any]) -> None:
@@ -194,10 +199,10 @@ class ClockedCerebro(OwnLoop):
         for line in self._guarded:
             guard(line)
 
-    def _audit_columns(self, strategies: list[Any]) -> None:
-        self._guard(strategies)
+    def _audit(self, strategies: list[Any]) -> None:
         if self.p.guarded:
-            check_whole_columns(strategies, self.datas)
+            compute_audited(strategies, self.datas)
+            forget_values(strategies)
 
     def _not_covered(self, strategies: list[Any]) -> str | None:
         for data in self.datas:

@@ -12,59 +12,83 @@ changed, and the values up to it must stay what they were::
 from __future__ import annotations
 
 import array
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
 import numpy as np
 
-from feeds.adapter.loop import all_indicators
+from feeds.adapter.loop import all_indicators, compute_indicators
 from feeds.adapter.naming import buffers, describe, root_feed
 from feeds.errors import InputError
 
 _CUTS = (0.5, 0.8)  # parts of a feed's bars
 
 
-def check_whole_columns(strategies: list[Any], feeds: list[Any]) -> None:
-    """Compute all indicators and raise if bars that come later change a value.
+def compute_audited(strategies: list[Any], feeds: list[Any]) -> None:
+    """Compute all indicators, as `feeds.adapter.loop.compute_indicators`, and raise if later bars change a value.
+
+    An indicator that counts or remembers from one computation to the next gives other values each time; it cannot be
+    judged, and a warning says so.
 
     Raises
     ------
     InputError
         Naming the line, its indicator and the day.
     """
-    found = _computed(strategies)
+    first = _computed(strategies)
+    again = _computed(strategies)
+    judged = {line: kept for line, kept in first.items() if _same(kept.values, again[line].values).all()}
+    for line in first.keys() - judged.keys():
+        warnings.warn(
+            f"{describe(line)} cannot be audited: the same bars gave other values the second time", stacklevel=2
+        )
     for part in _CUTS:
-        with _changed_after(part, feeds) as kept:
-            again = _computed(strategies)
-        for line, values in found.items():
-            feed = root_feed(line)
-            bars = kept.get(id(feed), 0)
-            wrong = np.flatnonzero(~_same(values[:bars], again[line][:bars]))
-            if wrong.size:
-                day = bt.num2date(feed.lines.datetime.array[wrong[0]]).date()
-                raise InputError(
-                    f"{describe(line)}: expected values that later bars do not change, received one on {day} that "
-                    "they do; what computes it reads what is not known yet"
-                )
+        with _changed_after(part, feeds) as bars:
+            changed = _computed(strategies)
+        for line, kept in judged.items():
+            _compare(line, kept.values, changed[line].values, bars.get(id(root_feed(line)), 0))
+    for line, kept in first.items():
+        line.array, line.extension = kept.array, kept.extension
 
 
-def _computed(strategies: list[Any]) -> dict[Any, np.ndarray]:
-    """Return all values of all indicators, which are left as they were before."""
-    for strategy in strategies:
-        strategy._once()
-        strategy.reset()
-    lines = {
-        line: np.array(line.array)
-        for strategy in strategies
-        for indicator in all_indicators(strategy)
-        for line in buffers(indicator)
-    }
-    observers = [observer for strategy in strategies for observer in strategy.getobservers()]
-    for line in (*lines, *(line for observer in observers for line in buffers(observer))):
+def forget_values(strategies: list[Any]) -> None:
+    """Take all values of indicators away, so that they can be computed again."""
+    for line in _lines(strategies):
         line.reset()  # backtrader's next `_once` would append to what is there
-    return lines
+
+
+class _Kept(NamedTuple):
+    array: Any
+    extension: int
+    values: np.ndarray
+
+
+def _computed(strategies: list[Any]) -> dict[Any, _Kept]:
+    """Compute all indicators, return the values of their lines, and take them away again."""
+    for strategy in strategies:
+        compute_indicators(strategy)
+    kept = {line: _Kept(line.array, line.extension, np.array(line.array)) for line in _lines(strategies)}
+    forget_values(strategies)
+    return kept
+
+
+def _lines(strategies: list[Any]) -> list[Any]:
+    """Return the lines of indicators, and of observers, which stand ready after the computation too."""
+    owners = [[*all_indicators(strategy), *strategy.getobservers()] for strategy in strategies]
+    return [line for owned in owners for owner in owned for line in buffers(owner)]
+
+
+def _compare(line: Any, values: np.ndarray, changed: np.ndarray, bars: int) -> None:
+    wrong = np.flatnonzero(~_same(values[:bars], changed[:bars]))
+    if wrong.size:
+        day = bt.num2date(root_feed(line).lines.datetime.array[wrong[0]]).date()
+        raise InputError(
+            f"{describe(line)}: expected values that later bars do not change, received one on {day} that they do; "
+            "what computes it reads what is not known yet"
+        )
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def test_commission_of_rules_that_are_not_the_brokers_is_refused_and_leaves_the_
 
 DAY = bt.date2num(datetime.datetime(2020, 1, 6))
 WRONG = [
+    ({"fundstartval": 0}, "`fundstartval`: expected a value per share above 0, received 0"),
     ({"commission": 0.001}, r"`commission`: expected a model such as parse_commission.*, received 0.001; for a part"),
     ({"commission": "per-trade:5"}, "`commission`: expected a model .*received 'per-trade:5'; .* use commission_bps"),
     ({"commission": bt.CommInfoBase()}, "`commission`: expected a model .*, for a commission of backtrader addcomm"),
@@ -172,3 +173,12 @@ def test_parameters_of_any_right_kind_are_taken():
 def test_slippage_of_parts_that_cannot_be_is_refused(settings, text):
     with pytest.raises(InputError, match=text):
         Slippage(**settings)
+
+
+@pytest.mark.parametrize("cash", [float("nan"), float("inf"), "1000"])
+def test_cash_that_is_no_number_is_not_added(cash):
+    broker = SafeBroker()
+    broker.init()
+    with pytest.raises(InputError, match="SafeBroker.add_cash: expected a number of USD, received"):
+        broker.add_cash(cash)
+    assert broker.getcash() == broker.getvalue() == 100_000.0

@@ -290,6 +290,29 @@ def test_guarded_run_finds_tomorrow_in_whole_columns(make, oldsync):
         guarded(Knowing, oldsync=oldsync)
 
 
+class Counting(bt.Indicator):
+    lines = ("count",)
+
+    def __init__(self):
+        self.count = 0
+
+    def next(self):
+        self.count += 1
+        self.lines.count[0] = self.count
+
+
+def test_indicator_that_counts_on_cannot_be_audited_and_shows_what_it_shows_elsewhere():
+    class Seeing(bt.Strategy):
+        def __init__(self):
+            self.counting, self.seen = Counting(self.data), []
+
+        def next(self):
+            self.seen.append(self.counting[0])
+
+    with pytest.warns(UserWarning, match="line `count` of Counting of T000 cannot be audited"):
+        assert guarded(Seeing).seen == [float(k) for k in range(1, 31)]
+
+
 @pytest.mark.parametrize(
     "read",
     [
