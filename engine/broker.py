@@ -268,7 +268,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         if datas is None:
             return self._value - self.cash if mkt else self._value
         held = [data for data in datas if data in self.positions]
-        return float(sum(self.positions[data].size * self._stocks[data].mark() for data in held))
+        return float(sum(self.positions[data].size * self._stocks[data].last_close() for data in held))
 
     getvalue = get_value
 
@@ -281,8 +281,8 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         return float(self._shares_of_fund)
 
     def get_fundvalue(self) -> float:
-        """Return the account's value per fund share."""
-        return float(self._value / self._shares_of_fund)
+        """Return the account's value per fund share; where there is neither, that of the start."""
+        return float(self._value / self._shares_of_fund if self._shares_of_fund else self.p.fundstartval)
 
     fundshares = property(get_fundshares)
     fundvalue = property(get_fundvalue)

@@ -59,7 +59,7 @@ class ClockedCerebro(OwnLoop):
     ----------
     guarded : bool
         Reading a line of a feed or indicator at ``[1]`` and beyond, or before its beginning, raises
-        with the line, the feed and the index, and so does an indicator whose whole columns depend on later bars
+        with the line, the feed and the index, and so does reading an indicator's line that later bars change
         (default False: backtrader's behaviour, which is the faster one). Reading before a stock's first bar
         raises in both. What reads ``line.array`` itself in a strategy is not seen.
     """

@@ -12,7 +12,8 @@ from engine.order_book import OrderBook
 from engine.orders import ASKED, make_order
 from engine.stock import Stock
 
-NOT_LISTED, DELISTED, NO_PARENT = "not listed yet", "delisted", "its parent has ended"
+NOT_LISTED, DELISTED = "not listed yet", "delisted"
+NO_PARENT, NO_GRANDCHILD = "its parent has ended", "its parent is a bracket's exit"
 
 
 class Lifecycle:
@@ -36,7 +37,9 @@ class Lifecycle:
             return DELISTED
         if order.parent is not None:
             order.parent = self.book.parent_of(order)
-            return NO_PARENT if order.parent is None else None
+            if order.parent is None:
+                return NO_PARENT
+            return None if order.parent.parent is None else NO_GRANDCHILD
         return None
 
     def _leave_delisted(self) -> None:
@@ -67,7 +70,7 @@ class Lifecycle:
         order.submit(self)
         order.accept(self)
         self.notify(order)
-        self._execute_fill(order, -size, stock.mark() * (1 + returned), 0.0)
+        self._execute_fill(order, -size, stock.last_close() * (1 + returned), 0.0)
 
     def _carry(self, last: float) -> None:
         """Pay dividends on what was held at the close before, and the fee on shorts since then."""

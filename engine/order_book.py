@@ -160,8 +160,8 @@ class OrderBook:
         if leader is None:
             return
         for other in self._groups.pop(leader, ()):
-            if other.ref != order.ref:
-                self._leader.pop(other.ref, None)
+            self._leader.pop(other.ref, None)
+            if other.ref != order.ref and not _are_siblings(order, other):
                 self._cancel(other, why)
 
     def _cancel_bracket(self, order: Any, why: str) -> None:
@@ -171,7 +171,12 @@ class OrderBook:
                 self._cancel(other, why)
 
     def _cancel(self, order: Any, why: str) -> None:
-        waiting = self.open.get(order.ref)
-        if waiting is not None and self.remove(waiting):
-            self._end(waiting, bt.Order.Canceled, why)
-            self.after_end(waiting)
+        waiting = self.open.pop(order.ref, None)
+        for each in self.take_back(order) if waiting is None else [waiting]:
+            self._end(each, bt.Order.Canceled, why)
+            self.after_end(each)
+
+
+def _are_siblings(one: Any, other: Any) -> bool:
+    """Tell whether two orders are children of one bracket, which decides between them."""
+    return one.parent is not None and other.parent is not None and one.parent.ref == other.parent.ref

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from numbers import Real
 from typing import Any
 
 import backtrader as bt
@@ -164,10 +165,15 @@ def _check(asked: dict[str, Any]) -> None:
         for name in ("trailamount", "trailpercent"):
             if asked[name]:
                 _check_number(asked, name, asked[name])
+        if (asked["trailpercent"] or 0) >= 1:
+            raise InputError(
+                f"`trailpercent` of an order of {_name(asked)}: expected a fraction below 1 such as 0.05, received "
+                f"{asked['trailpercent']!r}"
+            )
 
 
 def _check_number(asked: dict[str, Any], name: str, number: Any) -> None:
-    if not 0 < number < math.inf:
+    if not (isinstance(number, Real) and 0 < float(number) < math.inf):
         raise InputError(
             f"`{name}` of an order of {_name(asked)}: expected a number above 0, received {number!r}; "
             "ask whether it is known before you send the order"

@@ -146,14 +146,14 @@ class SessionFills(Lifecycle):
         if self.cash >= shares * price + self._commission(info, order.stock, shares, price):
             return shares
         covering = min(shares, max(0.0, -self.positions[order.data].size))
-        if covering:
-            _note(order, ON_CREDIT)
 
         def cost(opening: float) -> float:
             part = covering + opening
             at = price if self.slippage.is_fixed else self._price(order, match, part)
             return part * at + self._commission(info, order.stock, part, at)
 
+        if covering and cost(0.0) > self.cash:
+            _note(order, ON_CREDIT)
         opening = affordable(shares - covering, self.cash, cost) if self.p.unaffordable == RESIZE else 0.0
         paid = covering + opening
         if paid < shares and (paid > 0 or order.executed.size):

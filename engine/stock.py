@@ -80,11 +80,14 @@ class Stock:
         return Bar(self.open[0], self.high[0], self.low[0], self.close[0])
 
     def mark(self) -> float:
-        """Return the last close that is a number (feeds that are not ours may have bars of NaN)."""
-        close = self.close[0]
-        if close == close:
-            self.marked = close
+        """Return the last close, and keep it as that of the session."""
+        self.marked = self.last_close()
         return self.marked
+
+    def last_close(self) -> float:
+        """Return the last close that is a number (feeds that are not ours may have bars of NaN)."""
+        close: float = self.close[0]
+        return close if close == close else self.marked
 
     def adjust(self) -> float:
         """Return the total-return factor of the last bar: traded price / adjust is the source's price."""

@@ -48,6 +48,8 @@ def check_reading(line: Any, ago: int) -> None:
     InputError
         Naming the line, its feed or indicator, and the index.
     """
+    if line.__dict__.get("refused"):
+        raise InputError(line.refused)
     if ago > 0:
         raise InputError(
             f"{describe(line)}: expected an index of 0 or below, received [{ago}], {_bars(ago)} after the present; "
@@ -81,9 +83,15 @@ def guard(line: Any) -> None:
         line.__class__ = combined(Guarded, plain)
 
 
+def refuse_reading(line: Any, why: str) -> None:
+    """Let a guarded line raise wherever it is read, with this text."""
+    line.refused = why
+
+
 def unguard(line: Any) -> None:
-    """Undo `guard`; a line that has none stays as it is."""
+    """Undo `guard` and `refuse_reading`; a line that has no guard stays as it is."""
     if isinstance(line, Guarded):
+        line.__dict__.pop("refused", None)
         line.__class__ = plain_class(line.__class__)
 
 

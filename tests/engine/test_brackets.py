@@ -234,7 +234,7 @@ def test_purchase_through_zero_opens_only_what_cash_pays():
     broker = SafeBroker(**FREE, allow_short=True)
     script = {0: lambda s: s.sell(size=100), 1: lambda s: s.buy(size=400)}
     rows = table(script, broker, X=stock(flat(50), flat(50), flat(50)))
-    assert rows[1][3:7] == [300.0, 50.0, "Completed", "covered on credit; resized from 400 to 300: cash"]
+    assert rows[1][3:7] == [300.0, 50.0, "Completed", "resized from 400 to 300: cash"]
     assert broker.getcash() == 0
 
 
@@ -247,3 +247,46 @@ def test_fates_are_explained():
     assert rows[2][5::2] == ["Canceled", "stop: a linked order filled"]
     rows = told({0: bracket(size=2, stopprice=45, limitprice=60)}, SafeBroker(cash=10.0), X=stock(*[flat(50)] * 3))
     assert [row[7] for row in rows] == ["not enough cash", "its entry ended", "its entry ended"]
+
+
+def test_linked_exits_of_one_bracket_follow_the_bracket():
+    """The target fills in part: the stop that it is linked to stays for the rest, as in any bracket."""
+
+    def send(strategy):
+        entry = strategy.buy(size=60, transmit=False)
+        stop = strategy.sell(size=60, exectype=bt.Order.Stop, price=45, parent=entry, transmit=False)
+        strategy.sell(size=60, exectype=bt.Order.Limit, price=60, parent=entry, oco=stop)
+
+    rows = table({0: send}, X=stock(*[flat(50)] * 4, (55, 60, 55, 56), flat(30), volume=1600))  # 40 a day
+    assert [row[3:6] for row in rows] == [
+        [60.0, 50.0, "Completed"],
+        [20.0, 30.0, "Completed"],
+        [40.0, 60.0, "Canceled"],
+    ]
+
+
+def test_order_not_sent_yet_ends_with_the_one_it_is_linked_to():
+    def send(strategy):
+        strategy.stop_order = strategy.sell(size=1, exectype=bt.Order.Stop, price=45)
+        strategy.sell(size=1, exectype=bt.Order.Limit, price=60, oco=strategy.stop_order, transmit=False)
+
+    rows = told({0: lambda s: s.buy(size=1), 1: send}, X=stock(flat(50), flat(50), flat(44), flat(61)))
+    assert [row[5::2] for row in rows[1:]] == [["Completed", ""], ["Canceled", "a linked order filled"]]
+
+
+def test_child_of_a_child_is_rejected():
+    def send(strategy):
+        strategy.orders = strategy.buy_bracket(size=1, exectype=bt.Order.Market, stopprice=45, limitprice=60)
+
+    def more(strategy):
+        strategy.sell(size=1, exectype=bt.Order.Stop, price=40, parent=strategy.orders[1])
+
+    rows = told({0: send, 1: more}, X=stock(*[flat(50)] * 4))
+    assert rows[3][5::2] == ["Rejected", "its parent is a bracket's exit"]
+    assert [row[5] for row in rows[:3]] == ["Completed", "Pending at end", "Pending at end"]
+
+
+def test_cover_that_cash_pays_is_not_on_credit():
+    broker = SafeBroker(**FREE, allow_short=True)
+    rows = table({0: lambda s: s.sell(size=10), 1: lambda s: s.buy(size=400)}, broker, X=stock(*[flat(50)] * 3))
+    assert rows[1][3:7] == [210.0, 50.0, "Completed", "resized from 400 to 210: cash"]

@@ -274,6 +274,10 @@ LOOKING_AHEAD = {
     "line moved": lambda data: data.close(1),
     "operation": lambda data: data.close(2) - data.close,
     "once": AheadInColumns,
+    "ratio within tomorrow's bar": lambda data: data.close(1) / data.open(1),
+    "range within tomorrow's bar": lambda data: data.high(1) - data.low(1),
+    "comparison": lambda data: data.close(1) > data.close,
+    "line of zeros": lambda data: data.openinterest(1) - data.openinterest,
     "inside another": lambda data: bt.ind.SMA(AheadInColumns(data), period=3),
 }
 
@@ -286,8 +290,30 @@ def test_guarded_run_finds_tomorrow_in_whole_columns(make, oldsync):
         def __init__(self):
             self.known = make(self.data)
 
+        def next(self):
+            return self.known[0]
+
     with pytest.raises(InputError, match=r"of T000: expected values that later bars do not change, received one on "):
         guarded(Knowing, oldsync=oldsync)
+
+
+def test_guarded_run_refuses_the_line_that_looks_ahead_and_not_its_neighbours():
+    class Cloud(bt.Strategy):
+        line = "kijun_sen"
+
+        def __init__(self):
+            self.cloud = bt.ind.Ichimoku(self.data, tenkan=3, kijun=5, senkou=6, senkou_lead=2, chikou=4)
+            self.seen = []
+
+        def next(self):
+            self.seen.append(getattr(self.cloud, self.line)[0])
+
+    seen = guarded(Cloud).seen
+    assert len(seen) > 20
+    assert np.isfinite(seen).all()
+    Cloud.line = "chikou_span"  # the close of four bars later
+    with pytest.raises(InputError, match="line `chikou_span` of Ichimoku of T000: expected values that later bars"):
+        guarded(Cloud)
 
 
 class Counting(bt.Indicator):

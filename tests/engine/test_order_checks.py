@@ -56,6 +56,8 @@ WRONG = [
         "trailing stop of X: expected `trailamount` or `trailpercent` above 0, received neither",
     ),
     (lambda s: s.sell(size=1, exectype=bt.Order.StopTrail, trailamount=-5), "`trailamount` of .* received -5"),
+    (lambda s: s.sell(size=1, exectype=bt.Order.StopTrail, trailpercent=5), "`trailpercent` .* below 1 .*, received 5"),
+    (lambda s: s.buy(size=1, exectype=bt.Order.Limit, price="5"), "`price` of an order of X: .* received '5'"),
     (lambda s: s.buy(size=1, exectype=bt.Order.Historical), "`exectype` of an order of X: expected Market, Close, .*"),
     (lambda s: s.buy(size=1, slippage="x"), "`slippage` of an order of X: expected another name"),
 ]
@@ -170,3 +172,29 @@ def test_impact_beyond_all_measure_leaves_a_price():
     bars = stock(flat(50), flat(60), flat(50), flat(60), flat(50), flat(50), volume=1)
     orders = recorded({0: lambda s: s.buy(size=100), 4: lambda s: s.sell(size=100)}, broker, X=bars)
     assert orders["executed_price"].tolist() == pytest.approx([60.0, 0.5])
+
+
+def test_asking_for_a_value_before_the_fills_does_not_change_the_borrow_fee():
+    class Asking(Script):
+        def notify_timer(self, timer, when, *args, **kwargs):
+            self.broker.getvalue([self.data])
+
+    def cash(strategy):
+        broker = SafeBroker(**FREE, allow_short=True, borrow_rate=0.1)
+        cerebro = ClockedCerebro(stdstats=False)
+        cerebro.setbroker(broker)
+        cerebro.adddata(StockFeed.from_bars(stock(flat(50), flat(50), flat(60), flat(90), flat(50)), "X"))
+        cerebro.addstrategy(strategy, script={0: lambda s: s.sell(size=10)})
+        cerebro.add_timer(when=bt.timer.SESSION_START, cheat=True, strats=True)
+        cerebro.run()
+        return broker.getcash()
+
+    assert cash(Asking) == cash(Script) < 10_500
+
+
+def test_cash_paid_into_an_empty_account_is_counted_in_new_shares():
+    broker = SafeBroker(**FREE)
+    broker.init()
+    broker.add_cash(-10_000.0)
+    broker.add_cash(500.0)
+    assert broker.getcash() == broker.getvalue() == 500.0
