@@ -299,19 +299,19 @@ def test_guarded_run_finds_tomorrow_in_whole_columns(make, oldsync):
 
 def test_guarded_run_refuses_the_line_that_looks_ahead_and_not_its_neighbours():
     class Cloud(bt.Strategy):
-        line = "kijun_sen"
+        asked = "kijun_sen"
 
         def __init__(self):
             self.cloud = bt.ind.Ichimoku(self.data, tenkan=3, kijun=5, senkou=6, senkou_lead=2, chikou=4)
             self.seen = []
 
         def next(self):
-            self.seen.append(getattr(self.cloud, self.line)[0])
+            self.seen.append(getattr(self.cloud, self.asked)[0])
 
     seen = guarded(Cloud).seen
     assert len(seen) > 20
     assert np.isfinite(seen).all()
-    Cloud.line = "chikou_span"  # the close of four bars later
+    Cloud.asked = "chikou_span"  # the close of four bars later
     with pytest.raises(InputError, match="line `chikou_span` of Ichimoku of T000: expected values that later bars"):
         guarded(Cloud)
 
