@@ -29,6 +29,7 @@ engine/lifecycle.py      a stock's listing and end, dividends and fees on the wa
 engine/fills.py          where an order fills on a bar (pure)
 engine/order_book.py     which orders depend on which
 engine/orders.py         orders that are cheap to make and to copy
+engine/order_checks.py   what an order may ask for
 engine/stock.py          one feed: its bar, its life, the volume left
 engine/account.py        cash, positions, value (pure)
 engine/costs.py          commission and slippage (pure)
@@ -59,11 +60,12 @@ from engine.broker_checks import (
 from engine.costs import Slippage, StockCommission, delisting_returns
 from engine.lifecycle import DELISTED, NOT_LISTED, explain
 from engine.order_book import OrderBook
-from engine.orders import ASKED, check_explained, make_order
+from engine.order_checks import check_explained
+from engine.orders import ASKED, make_order
 from engine.session_fills import HIGH, NOT_HELD, RESIZE, SessionFills
 from engine.stock import Stock
 from feeds.adapter.lines import is_beside_finer
-from feeds.adapter.naming import parameter_values
+from feeds.adapter.naming import feed_name, parameter_values
 from feeds.errors import InputError, unknown_name
 
 _KNOWN = {*ASKED, "_checksubmit"}  # what else comes with an order is the strategy's own, for `order.info`
@@ -114,6 +116,9 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
     A feed that has ended cannot be told from one that is only halted when the data are cut inside
     the halt; name such stocks in `halted_at_end`, else the run sells the position in the sessions left.
     `PricePanel.until` names them; a source that is read only up to a date, as with ``--to``, cannot.
+
+    Dividends and the fee on shorts change cash and value; they are no orders, and no part of a trade's profit. Where
+    several strategies hold a stock, its sale at a delisting is that of the one which sent the last order.
 
     Only commissions for stocks are taken, without leverage and interest; histories of orders, cheating on open or
     close, and what else of backtrader's broker would change nothing here (its slippage, fillers, `shortcash`) are
@@ -378,7 +383,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
         if stock is None:
             if is_beside_finer(data, self.cerebro.datas):
                 raise InputError(
-                    f"order of {data._name or 'a feed without a name'}: expected one whose bars begin after the order, "
+                    f"order of {feed_name(data)}: expected one whose bars begin after the order, "
                     "received one resampled beside shorter bars, whose open lies before it; send the order to the feed "
                     "of the shorter bars"
                 )

@@ -14,9 +14,12 @@ from numbers import Real
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 from backtrader.order import OrderBase, OrderData
 from backtrader.utils import AutoOrderedDict
 
+from engine.order_checks import check_asked
+from feeds.adapter.naming import feed_name
 from feeds.errors import InputError
 
 TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
@@ -32,15 +35,6 @@ ASKED: dict[str, Any] = {
     "transmit": True,
     "simulated": False,
     "histnotify": False,
-}
-_PRICES: dict[int, tuple[str, ...]] = {
-    bt.Order.Market: (),
-    bt.Order.Close: (),
-    bt.Order.Limit: ("price",),
-    bt.Order.Stop: ("price",),
-    bt.Order.StopLimit: ("price", "pricelimit"),
-    bt.Order.StopTrail: ("price",),
-    bt.Order.StopTrailLimit: ("price", "pricelimit"),
 }
 _NEW = object.__new__
 _EMPTY = vars(OrderData())
@@ -120,7 +114,7 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
     A stock without a bar so far has no price: where backtrader would show the last close of the whole
     data set, `created.price` is NaN.
     """
-    _check(asked)
+    check_asked(asked)
     order: Any = _NEW(SafeBuyOrder if is_buy else SafeSellOrder)
     size = asked["size"] if is_buy else -asked["size"]
     kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
@@ -144,60 +138,6 @@ def make_order(is_buy: bool, session: float, asked: dict[str, Any]) -> Any:
     if asked["valid"] is not None:
         order.valid = _valid_until(asked["valid"], session, asked["data"])
     return order
-
-
-def _check(asked: dict[str, Any]) -> None:
-    kind = bt.Order.Market if asked["exectype"] is None else asked["exectype"]
-    if kind not in _PRICES:
-        raise InputError(
-            f"`exectype` of an order of {_name(asked)}: expected Market, Close, Limit, Stop, StopLimit, StopTrail or "
-            f"StopTrailLimit of bt.Order, received {kind!r}"
-        )
-    _check_number(asked, "size", asked["size"])
-    for name in _PRICES[kind]:
-        if asked[name]:  # 0 and None stand for the close, as in backtrader
-            _check_number(asked, name, asked[name])
-    if kind in TRAILING:
-        if not (asked["trailamount"] or asked["trailpercent"]):
-            raise InputError(
-                f"trailing stop of {_name(asked)}: expected `trailamount` or `trailpercent` above 0, received neither"
-            )
-        for name in ("trailamount", "trailpercent"):
-            if asked[name]:
-                _check_number(asked, name, asked[name])
-        if (asked["trailpercent"] or 0) >= 1:
-            raise InputError(
-                f"`trailpercent` of an order of {_name(asked)}: expected a fraction below 1 such as 0.05, received "
-                f"{asked['trailpercent']!r}"
-            )
-
-
-def _check_number(asked: dict[str, Any], name: str, number: Any) -> None:
-    if not (isinstance(number, Real) and 0 < float(number) < math.inf):
-        raise InputError(
-            f"`{name}` of an order of {_name(asked)}: expected a number above 0, received {number!r}; "
-            "ask whether it is known before you send the order"
-        )
-
-
-def _name(asked: dict[str, Any]) -> str:
-    return str(asked["data"]._name or "a feed without a name")
-
-
-def check_explained(order: Any, explained: dict[str, Any]) -> None:
-    """Refuse names that the broker writes into `order.info` itself.
-
-    Raises
-    ------
-    InputError
-        Naming what cannot be given.
-    """
-    for name in ("slippage", "note"):
-        if name in explained:
-            raise InputError(
-                f"`{name}` of an order of {order.data._name}: expected another name, received one that the broker "
-                "writes into `order.info` itself"
-            )
 
 
 def _created(order: Any, session: float) -> Any:
@@ -238,10 +178,17 @@ def _start_trailing(order: Any) -> None:
 
 def _valid_until(valid: Any, session: float, data: Any) -> float:
     """Return the last moment at which an order may fill; a date stands for its whole day."""
+    if isinstance(valid, np.datetime64):
+        valid = valid.astype("datetime64[us]").item()
     if isinstance(valid, datetime.datetime):
         return float(data.date2num(valid))
     if isinstance(valid, datetime.date):
         return float(data.date2num(datetime.datetime.combine(valid, datetime.time())))
     if isinstance(valid, datetime.timedelta):
         return session + valid / datetime.timedelta(days=1)
+    if not isinstance(valid, Real):
+        raise InputError(
+            f"`valid` of an order of {feed_name(data)}: expected a date, a datetime, a timedelta or backtrader's day "
+            f"number, received {valid!r}"
+        )
     return float(valid) or session

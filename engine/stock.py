@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.fills import Bar
+from feeds.errors import InputError
 
 _ROUNDING = 1e-9  # 2.5 % of 40 shares is one share
 
@@ -108,6 +109,11 @@ class Stock:
     def before(self, name: str, count: int) -> np.ndarray:
         """Return a line's values on up to `count` bars before the last one, oldest first, without bars of NaN."""
         known = min(count, len(self.data) - 1)
+        if self.dates.mode != self.dates.UnBounded:
+            raise InputError(
+                f"slippage of {self.name}: expected the bars before the fill's, received a feed that forgets them; "
+                "run without `exactbars`, or with slippage in basis points"
+            )
         if known <= 0:
             return np.empty(0)
         values, close = (np.array(line.get(ago=-1, size=known)) for line in (getattr(self, name), self.close))

@@ -57,3 +57,8 @@ def parameter_values(params: Any) -> dict[str, Any]:
     """Return `params` of an object of backtrader by name; of a class, the defaults."""
     asked: Any = params
     return dict(asked._getitems() if isinstance(params, type) else asked._getkwargs())
+
+
+def feed_name(feed: Any) -> str:
+    """Return a feed's name as a message tells it."""
+    return str(feed._name or "a feed without a name")

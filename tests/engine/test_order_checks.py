@@ -53,11 +53,17 @@ WRONG = [
     ),
     (
         lambda s: s.sell(size=1, exectype=bt.Order.StopTrail, trail_amount=5),
-        "trailing stop of X: expected `trailamount` or `trailpercent` above 0, received neither",
+        "`trailamount` of an order of X: expected a distance above 0, here or as `trailpercent`, received neither",
     ),
     (lambda s: s.sell(size=1, exectype=bt.Order.StopTrail, trailamount=-5), "`trailamount` of .* received -5"),
     (lambda s: s.sell(size=1, exectype=bt.Order.StopTrail, trailpercent=5), "`trailpercent` .* below 1 .*, received 5"),
     (lambda s: s.buy(size=1, exectype=bt.Order.Limit, price="5"), "`price` of an order of X: .* received '5'"),
+    (
+        lambda s: s.buy(size=1, valid="2020-01-05"),
+        "`valid` of an order of X: expected a date, .* received '2020-01-05'",
+    ),
+    (lambda s: s.buy(size=1, oco=7), "`oco` of an order of X: expected an order, .* received a int"),
+    (lambda s: s.sell(size=1, parent=[s.buy(size=1)]), "`parent` of an order of X: .* received a list"),
     (lambda s: s.buy(size=1, exectype=bt.Order.Historical), "`exectype` of an order of X: expected Market, Close, .*"),
     (lambda s: s.buy(size=1, slippage="x"), "`slippage` of an order of X: expected another name"),
 ]
@@ -165,6 +171,15 @@ def test_dividend_of_a_day_without_a_session_is_paid_on_the_next():
     broker = SafeBroker(**FREE, dividends={"X": {saturday: 2.0}})
     run({0: lambda s: s.buy(size=10)}, broker, X=stock(*[flat(50)] * 4))
     assert broker.getcash() == 10_000 - 500 + 20
+
+
+def test_slippage_from_ranges_of_a_feed_that_forgets_its_bars_is_refused():
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.setbroker(SafeBroker(cash=10_000.0, slippage=Slippage(has_spread=True)))
+    cerebro.adddata(StockFeed.from_bars(stock(*[flat(50)] * 6), "X"))
+    cerebro.addstrategy(Script, script={2: lambda s: s.buy(size=1)})
+    with pytest.raises(InputError, match="slippage of X: expected the bars before the fill's, .* `exactbars`"):
+        cerebro.run(exactbars=1)
 
 
 def test_impact_beyond_all_measure_leaves_a_price():
