@@ -13,12 +13,14 @@ have the line `adjust` (total-return factor). Both are optional.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Real
 from typing import Any, NamedTuple
 
 import backtrader as bt
+import numpy as np
 import pandas as pd
 
 from analyzers.ledger import Fill, Mark, TradeLedger
@@ -44,6 +46,7 @@ ORDER_COLUMNS = (
     "reason",
     "note",
 )
+_TEXTS = ("ticker", "side", "order_type", "status", "reason", "note")
 _STOP_LIMITS = (bt.Order.StopLimit, bt.Order.StopTrailLimit)
 PENDING_AT_END, NEVER_SENT = "Pending at end", "Never sent"
 
@@ -189,11 +192,9 @@ class Recorder(bt.Analyzer):
     def _order_table(self) -> pd.DataFrame:
         fates = [self._orders[ref] for ref in sorted(self._orders)]
         rows = [fate.row(number, self._stocks[fate.order.data].ticker) for number, fate in enumerate(fates, start=1)]
-        table = pd.DataFrame(rows, columns=list(ORDER_COLUMNS))
-        sessions = dict.fromkeys(("created_session", "executed_session"), "datetime64[ns]")
-        prices = ("created_price", "limit_price", "executed_price", "executed_price_source")
-        numbers = ("size", "filled", *prices, "commission", "slippage", "value")
-        return table.astype({**sessions, **dict.fromkeys(numbers, "float64"), "ref": "int64"})
+        columns = zip(*rows, strict=True) if rows else [()] * len(ORDER_COLUMNS)
+        # Column by column, each of its type: pandas would look at every value to guess it.
+        return pd.DataFrame({name: _typed(name, values) for name, values in zip(ORDER_COLUMNS, columns, strict=True)})
 
 
 class _Stock(NamedTuple):
@@ -264,6 +265,14 @@ class _Fate:
         if not self.was_sent:
             return NEVER_SENT
         return PENDING_AT_END if self.order.alive() else str(self.order.getstatusname())
+
+
+def _typed(name: str, values: Sequence[Any]) -> np.ndarray:
+    """Return a column of the table of orders."""
+    if name.endswith("_session"):
+        return np.array([moment.value for moment in values], dtype=np.int64).view("datetime64[ns]")
+    kinds = {"ref": np.int64, **dict.fromkeys(_TEXTS, object)}
+    return np.array(values, dtype=kinds.get(name, np.float64))
 
 
 def _bars_back(feed: bt.feed.DataBase, moment: float) -> int:
