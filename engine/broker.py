@@ -356,14 +356,7 @@ class SafeBroker(SessionFills, bt.brokers.BackBroker):
 
     def cancel(self, order: Any, bracket: bool = False) -> bool:
         """Cancel an order at once, one that was not sent yet too; False where it has ended."""
-        waiting = self.book.open.get(order.ref)
-        if waiting is not None:
-            self._end(waiting, bt.Order.Canceled)
-            return True
-        unsent = self.book.take_back(order)
-        for each in unsent:
-            self._finish(each, bt.Order.Canceled)
-        return bool(unsent)
+        return self.book.cancel(order)
 
     def _end(self, order: Any, status: int, why: str = "") -> None:
         """Take an order that did not fill, or not fully, out of the market."""

@@ -113,11 +113,13 @@ class ClockedCerebro(OwnLoop):
 
     def run_columns(self, strategies: list[Any]) -> None:
         """Run with all bars and indicators computed before (called by backtrader)."""
-        for indicator in (each for strategy in strategies for each in all_indicators(strategy)):
+        indicators = [each for strategy in strategies for each in all_indicators(strategy)]
+        for indicator in indicators:
             leave_short(indicator)
-        if self._mixes_calendars(strategies):
-            self._guard(strategies)
-            super().run_bars(strategies)
+        mixed = next(filter(mixes_calendars, indicators), None)
+        if mixed is not None:
+            self._fall_back(f"the indicator {type(mixed).__name__}, which reads stocks of different calendars")
+            self._bar_by_bar(strategies)
             return
         self._guard(strategies)
         why = self._not_covered(strategies)
@@ -149,7 +151,11 @@ class ClockedCerebro(OwnLoop):
         """Run bar by bar (called by backtrader)."""
         if self.p.runonce and self.p.preload:  # the user did not ask for it
             self._fall_back(self._why_bar_by_bar())
-        self._mixes_calendars(strategies)
+        self._bar_by_bar(strategies)
+
+    def _bar_by_bar(self, strategies: list[Any]) -> None:
+        for indicator in (each for strategy in strategies for each in all_indicators(strategy)):
+            wait_for_listings(indicator)
         self._guard(strategies)
         super().run_bars(strategies)
 
@@ -181,15 +187,6 @@ class ClockedCerebro(OwnLoop):
                 if is_so:
                     return f"the feed {data._name or type(data).__name__}, which is {what}"
         return "an indicator that wants to run bar by bar"
-
-    def _mixes_calendars(self, strategies: list[Any]) -> bool:
-        """Prepare indicators that read stocks of different calendars, and tell whether there are any."""
-        found = [each for strategy in strategies for each in all_indicators(strategy) if mixes_calendars(each)]
-        for indicator in found:
-            wait_for_listings(indicator)
-        if found and self.fallback is None and self.p.runonce:
-            self._fall_back(f"the indicator {type(found[0]).__name__}, which reads stocks of different calendars")
-        return bool(found)
 
     def _guard(self, strategies: list[Any]) -> None:
         if not self.p.guarded:

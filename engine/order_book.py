@@ -37,7 +37,7 @@ class OrderBook:
     Parameters
     ----------
     end : callable (order, status, why)
-        Called for each order that this book cancels because of another.
+        Called for each order that this book cancels, because of another or because it was asked to.
     """
 
     def __init__(self, end: Callable[[Any, int, str], None]) -> None:
@@ -87,15 +87,20 @@ class OrderBook:
         """Return the shares that are left for a bracket's child."""
         return self._brackets[order.parent.ref].left()
 
-    def is_entry(self, order: Any) -> bool:
-        """Tell whether an order has children."""
-        return order.ref in self._brackets
-
     def remove(self, order: Any) -> bool:
         """Take an order out; False where it is not there."""
         return self.open.pop(order.ref, None) is not None
 
-    def take_back(self, order: Any) -> list[Any]:
+    def cancel(self, order: Any, why: str = "") -> bool:
+        """End an order, sent or not, and deal with what depends on it; False where it has ended."""
+        waiting = self.open.pop(order.ref, None)
+        ended = self._take_back(order) if waiting is None else [waiting]
+        for each in ended:
+            self._end(each, bt.Order.Canceled, why)
+            self.after_end(each)
+        return bool(ended)
+
+    def _take_back(self, order: Any) -> list[Any]:
         """Take an order out that was not sent yet, its children too, and return them; none where it was sent."""
         ref = order.ref if order.parent is None else order.parent.ref
         waiting = self._unsent.get(ref, [])
@@ -137,7 +142,7 @@ class OrderBook:
                 del self._brackets[order.ref]
 
     def _after_exit(self, order: Any) -> None:
-        self._cancel(order.parent, EXIT_FILLED)
+        self.cancel(order.parent, EXIT_FILLED)
         if not order.alive() or self.unprotected(order) <= 0:
             self._cancel_bracket(order, EXIT_FILLED)
 
@@ -148,7 +153,7 @@ class OrderBook:
             self._cancel_bracket(order, EXIT_ENDED)
         elif not order.executed.size and order.ref in self._brackets:
             for child in self._brackets.pop(order.ref).children:
-                self._cancel(child, ENTRY_ENDED)
+                self.cancel(child, ENTRY_ENDED)
 
     def unsent(self) -> Iterator[Any]:
         """Yield orders that were never sent on, because none with `transmit` followed."""
@@ -162,19 +167,13 @@ class OrderBook:
         for other in self._groups.pop(leader, ()):
             self._leader.pop(other.ref, None)
             if other.ref != order.ref and not _are_siblings(order, other):
-                self._cancel(other, why)
+                self.cancel(other, why)
 
     def _cancel_bracket(self, order: Any, why: str) -> None:
         bracket = self._brackets.pop(order.parent.ref, None)
         for other in () if bracket is None else (bracket.parent, *bracket.children):
             if other is not order:
-                self._cancel(other, why)
-
-    def _cancel(self, order: Any, why: str) -> None:
-        waiting = self.open.pop(order.ref, None)
-        for each in self.take_back(order) if waiting is None else [waiting]:
-            self._end(each, bt.Order.Canceled, why)
-            self.after_end(each)
+                self.cancel(other, why)
 
 
 def _are_siblings(one: Any, other: Any) -> bool:

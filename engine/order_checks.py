@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import backtrader as bt
 from backtrader.order import OrderBase
 
+from engine.costs import is_number
 from feeds.adapter.naming import feed_name
 from feeds.errors import InputError
 
@@ -21,7 +20,7 @@ _PRICES: dict[int, tuple[str, ...]] = {
     bt.Order.StopTrail: ("price",),
     bt.Order.StopTrailLimit: ("price", "pricelimit"),
 }
-_TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
+TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 
 
 def check_asked(asked: dict[str, Any]) -> None:
@@ -49,7 +48,7 @@ def check_asked(asked: dict[str, Any]) -> None:
     for name in _PRICES[kind]:
         if asked[name]:  # 0 and None stand for the close, as in backtrader
             _check_number(name, asked)
-    if kind in _TRAILING:
+    if kind in TRAILING:
         _check_distance(asked)
 
 
@@ -65,7 +64,7 @@ def _check_distance(asked: dict[str, Any]) -> None:
 
 def _check_number(name: str, asked: dict[str, Any]) -> None:
     number = asked[name]
-    if not (isinstance(number, Real) and 0 < float(number) < math.inf):
+    if not (is_number(number) and number > 0):
         raise _refused(
             name, asked, "a number above 0", f"{number!r}; ask whether it is known before you send the order"
         )

@@ -18,11 +18,10 @@ import numpy as np
 from backtrader.order import OrderBase, OrderData
 from backtrader.utils import AutoOrderedDict
 
-from engine.order_checks import check_asked
+from engine.order_checks import TRAILING, check_asked
 from feeds.adapter.naming import feed_name
 from feeds.errors import InputError
 
-TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 # What a strategy may ask of an order, with backtrader's defaults.
 ASKED: dict[str, Any] = {
     "exectype": None,

@@ -20,7 +20,7 @@ from engine import fills
 from engine.account import Booking, affordable, book, position_value
 from engine.costs import Slippage, StockCommission
 from engine.lifecycle import Lifecycle
-from engine.orders import TRAILING
+from engine.order_checks import TRAILING
 from engine.stock import Stock
 
 NOT_HELD, CASH, UNPAID, ON_CREDIT = "more than is held", "cash", "not enough cash", "covered on credit"
@@ -73,16 +73,18 @@ class SessionFills(Lifecycle):
                     trailing.append((order, bar))
         for *_, match, order in sorted(matches):  # numbers of orders differ, so nothing behind them is compared
             if order.parent is not None and match.rank == fills.BY_STOP and match.moment == fills.IN_DAY:
-                self._enter_before(order, matches)
+                self._enter_before(order, match.price, matches)
             if order.ref in waiting:
                 self._fill(order, match)
         for order, bar in trailing:
             self._trail(order, bar)
 
-    def _enter_before(self, stop: Any, matches: list[Any]) -> None:
-        """Fill what is left of a bracket's entry at a limit: the day comes by it on the way to the stop."""
+    def _enter_before(self, stop: Any, price: float, matches: list[Any]) -> None:
+        """Fill what is left of a bracket's entry at a limit that the day comes by on its way to the stop."""
         for *_, match, order in matches:
-            if order is stop.parent and order.ref in self.book.open and match.rank == fills.BY_LIMIT:
+            if order is not stop.parent or order not in self.book or match.rank != fills.BY_LIMIT:
+                continue
+            if match.price > price if order.isbuy() else match.price < price:
                 self._fill(order, match)
 
     def _has_expired(self, order: Any) -> bool:

@@ -65,10 +65,6 @@ class Stock:
         """True from the first bar on."""
         return len(self.data) > 0
 
-    def trades(self, session: float) -> bool:
-        """Tell whether it has a bar in this session."""
-        return bool(self.dates[0] == session)
-
     def has_ended(self, session: float) -> bool:
         """Tell whether its last bar lies on a day before this session and none will follow."""
         if self.is_halted_at_end or not self._tells_its_end or math.floor(self.dates[0]) >= math.floor(session):

@@ -40,7 +40,9 @@ def compute_audited(strategies: list[Any], feeds: list[Any]) -> None:
     judged = {line: kept for line, kept in first.items() if _same(kept.values, again[line].values).all()}
     for line in first.keys() - judged.keys():
         warnings.warn(
-            f"{describe(line)} cannot be audited: the same bars gave other values the second time", stacklevel=2
+            f"{describe(line)} cannot be audited: the same bars gave other values the second time; what it remembers "
+            "may differ from a run that is not guarded, so let it compute from its bars alone",
+            stacklevel=2,
         )
     for part, rises in _CUTS:
         with _changed_after(part, rises, feeds) as bars:

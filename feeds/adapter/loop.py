@@ -38,8 +38,10 @@ def _feeds_of(indicator: Any) -> list[Any]:
 
 
 def wait_for_listings(indicator: Any) -> None:
-    """Let an indicator be NaN in a run bar by bar until each stock that it reads has a bar."""
+    """Let an indicator that reads several stocks be NaN, in a run bar by bar, until each of them has a bar."""
     feeds = _feeds_of(indicator)
+    if len(feeds) < 2:
+        return
 
     def waiting(method: Any) -> Any:
         return lambda: method() if all(len(feed) for feed in feeds) else None

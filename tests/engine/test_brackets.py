@@ -164,6 +164,24 @@ def test_entry_limit_that_the_day_passes_on_its_way_to_the_stop_fills_before_it(
     assert [row[3:6] for row in rows] == [[40.0, 47.0, "Completed"], [40.0, 45.0, "Completed"], [0.0, None, "Canceled"]]
 
 
+def test_stop_that_the_day_passes_on_its_way_to_the_entrys_limit_fills_first():
+    """25 of 40 at 47 on bar 1, then a stop at 47.5: bar 2 falls by it first, and nothing more is bought."""
+
+    def entry(strategy):
+        strategy.sent = strategy.buy(size=40, exectype=bt.Order.Limit, price=47)
+
+    def protect(strategy):
+        strategy.sell(size=40, exectype=bt.Order.Stop, price=47.5, parent=strategy.sent)
+
+    volume = np.array([1000, 1000, 1000, 4000, 4000.0])
+    bars = stock(flat(48), (48, 48, 46, 48), flat(48), (48, 48, 44, 44), flat(44), volume=volume)
+    rows = told({0: entry, 1: protect}, X=bars)
+    assert [[*row[3:6], row[7]] for row in rows] == [
+        [25.0, 47.0, "Canceled", "its bracket's exit filled"],
+        [25.0, 47.5, "Completed", ""],
+    ]
+
+
 @pytest.mark.parametrize("clone", [False, True])
 def test_child_sent_after_its_parent_began_to_fill_works(clone):
     """The parent goes on; a copy that the strategy was told of stands for it."""
@@ -290,3 +308,12 @@ def test_cover_that_cash_pays_is_not_on_credit():
     broker = SafeBroker(**FREE, allow_short=True)
     rows = table({0: lambda s: s.sell(size=10), 1: lambda s: s.buy(size=400)}, broker, X=stock(*[flat(50)] * 3))
     assert rows[1][3:7] == [210.0, 50.0, "Completed", "resized from 400 to 210: cash"]
+
+
+def test_order_not_sent_yet_that_is_cancelled_takes_the_one_it_is_linked_to_along():
+    def send(strategy):
+        stop = strategy.sell(size=1, exectype=bt.Order.Stop, price=45)
+        strategy.cancel(strategy.sell(size=1, exectype=bt.Order.Limit, price=60, oco=stop, transmit=False))
+
+    rows = told({0: lambda s: s.buy(size=1), 1: send}, X=stock(*[flat(50)] * 4))
+    assert [row[5::2] for row in rows[1:]] == [["Canceled", "a linked order ended"], ["Canceled", ""]]

@@ -237,7 +237,9 @@ def test_indicator_that_steps_bar_by_bar_only_runs_on_backtraders_loop_and_says_
     for feed in make_feeds(build_panel(20, 2)):
         cerebro.adddata(feed)
     with pytest.warns(UserWarning, match="an indicator that wants to run bar by bar"):
-        cerebro.run()
+        strategy = cerebro.run()[0]
+    assert cerebro.fallback == "an indicator that wants to run bar by bar"
+    assert len(strategy) == 20
 
 
 def test_several_strategies_share_the_clock():
